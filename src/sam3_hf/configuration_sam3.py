@@ -1,0 +1,272 @@
+"""Configurations: one per part of the model, and `Sam3Config` that joins them.
+
+JSON written by transformers' own Sam3 configurations loads here, and JSON written here loads there.
+"""
+
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers import CLIPTextConfig, PreTrainedConfig
+
+_TEXT_DEFAULTS: dict[str, Any] = {
+    "vocab_size": 49408,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "projection_dim": 512,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "max_position_embeddings": 32,
+    "hidden_act": "gelu",
+}
+
+
+def _part(config_class: type[PreTrainedConfig], given: Any, **defaults: Any) -> PreTrainedConfig:
+    """The sub-configuration as `config_class`, from nothing, a dictionary, or a configuration of another package."""
+    if isinstance(given, config_class):
+        return given
+    if given is None:
+        return config_class(**defaults)
+    return config_class(**(given.to_dict() if isinstance(given, PreTrainedConfig) else given))
+
+
+@strict
+class Sam3ViTConfig(PreTrainedConfig):
+    """Vision transformer (Perception Encoder with windowed attention and 2-D rotary embedding).
+
+    Args:
+        hidden_size: Width of a token.
+        intermediate_size: Width inside the feed-forward layers.
+        num_hidden_layers: Number of blocks.
+        num_attention_heads: Heads per block.
+        num_channels: Channels of the image.
+        image_size: Side of the square image in pixels that the model was trained on. The forward pass takes the size
+            from the image itself.
+        patch_size: Side of a square patch in pixels.
+        hidden_act: Activation of the feed-forward layers.
+        layer_norm_eps: Epsilon of every layer norm of the ViT. The original uses 1e-5; the published default is 1e-6.
+        attention_dropout: Dropout on attention weights.
+        rope_theta: Base of the rotary frequencies.
+        window_size: Side of an attention window, in patches.
+        global_attn_indexes: Blocks that attend over the whole grid; `[7, 15, 23, 31]` if not given.
+        layer_scale_init_value: Accepted for compatibility; no SAM 3 checkpoint has a layer scale, so only `None` runs.
+        pretrain_image_size: Image side in pixels whose grid of position embeddings is tiled over larger grids.
+        hidden_dropout: Dropout on tokens.
+        initializer_range: Standard deviation of the initial weights.
+    """
+
+    model_type = "sam3_vit_model"
+    base_config_key = "backbone_config"
+
+    hidden_size: int = 1024
+    intermediate_size: int = 4736
+    num_hidden_layers: int = 32
+    num_attention_heads: int = 16
+    num_channels: int = 3
+    image_size: int | list[int] | tuple[int, int] = 1008
+    patch_size: int | list[int] | tuple[int, int] = 14
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-6
+    attention_dropout: float | int = 0.0
+    rope_theta: float = 10000.0
+    window_size: int = 24
+    global_attn_indexes: list[int] | None = None
+    layer_scale_init_value: float | None = None
+    pretrain_image_size: int | list[int] | tuple[int, int] = 336
+    hidden_dropout: float | int = 0.0
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # Newer transformers write the base as {"rope_parameters": {"rope_type": "axial", "rope_theta": ...}}.
+        rope_parameters = kwargs.pop("rope_parameters", None) or {}
+        if rope_parameters.get("rope_type", "axial") != "axial":
+            raise ValueError(f"rope_type must be 'axial', got {rope_parameters['rope_type']!r}.")
+        self.rope_theta = rope_parameters.get("rope_theta", self.rope_theta)
+        if self.global_attn_indexes is None:
+            self.global_attn_indexes = [7, 15, 23, 31]
+        super().__post_init__(**kwargs)
+
+
+@strict
+class Sam3VisionConfig(PreTrainedConfig):
+    """Vision encoder: a ViT and a neck that makes feature maps at several scales.
+
+    Args:
+        backbone_config: Configuration of the ViT.
+        fpn_hidden_size: Channels of every feature map.
+        backbone_feature_sizes: Sizes (height, width) of the maps at the training resolution; informative.
+        scale_factors: Scale of each map relative to the patch grid, fine to coarse; `[4.0, 2.0, 1.0, 0.5]` if not
+            given. Maps coarser than the patch grid are computed but no later part reads them.
+        hidden_act, layer_norm_eps: Kept for compatibility with published files; the neck has neither.
+        initializer_range: Standard deviation of the initial weights.
+    """
+
+    model_type = "sam3_vision_model"
+    base_config_key = "vision_config"
+    sub_configs: ClassVar[dict[str, Any]] = {"backbone_config": Sam3ViTConfig}
+
+    backbone_config: dict | PreTrainedConfig | None = None
+    fpn_hidden_size: int = 256
+    backbone_feature_sizes: list | None = None
+    scale_factors: list[float] | None = None
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.backbone_config = _part(Sam3ViTConfig, self.backbone_config)
+        if self.scale_factors is None:
+            self.scale_factors = [4.0, 2.0, 1.0, 0.5]
+        if self.backbone_feature_sizes is None:
+            self.backbone_feature_sizes = [[288, 288], [144, 144], [72, 72]]
+        super().__post_init__(**kwargs)
+
+    @property
+    def image_size(self) -> int | list[int] | tuple[int, int]:
+        """Side of the image in pixels, as the backbone has it."""
+        return self.backbone_config.image_size  # pyright: ignore
+
+    @image_size.setter
+    def image_size(self, value: int) -> None:
+        self.backbone_config.image_size = value  # pyright: ignore
+
+
+@strict
+class Sam3GeometryEncoderConfig(PreTrainedConfig):
+    """Geometry encoder: example boxes become prompt tokens.
+
+    Args:
+        hidden_size: Width of a token.
+        num_layers: Transformer layers.
+        num_attention_heads: Heads per attention.
+        intermediate_size: Width inside the feed-forward layers.
+        dropout: Dropout on the result of attention and feed-forward layers while training.
+        hidden_act: Activation of the feed-forward layers.
+        hidden_dropout: Dropout inside the feed-forward layers.
+        layer_norm_eps: Kept for compatibility with published files and not applied, see `sam3_hf.layers.norm`.
+        roi_size: Side of the feature window that is pooled from each box.
+        initializer_range: Standard deviation of the initial weights.
+    """
+
+    model_type = "sam3_geometry_encoder"
+
+    hidden_size: int = 256
+    num_layers: int = 3
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    dropout: float | int = 0.1
+    hidden_act: str = "relu"
+    hidden_dropout: float | int = 0.0
+    layer_norm_eps: float = 1e-6
+    roi_size: int = 7
+    initializer_range: float = 0.02
+
+
+@strict
+class Sam3DETREncoderConfig(PreTrainedConfig):
+    """DETR encoder: image tokens read the prompt. Arguments as in `Sam3GeometryEncoderConfig`."""
+
+    model_type = "sam3_detr_encoder"
+    attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "num_layers"}
+
+    hidden_size: int = 256
+    num_layers: int = 6
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    dropout: float | int = 0.1
+    hidden_act: str = "relu"
+    hidden_dropout: float | int = 0.0
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+
+@strict
+class Sam3DETRDecoderConfig(PreTrainedConfig):
+    """DETR decoder: object queries become boxes. Arguments as in `Sam3GeometryEncoderConfig`, and `num_queries`."""
+
+    model_type = "sam3_detr_decoder"
+    attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "num_layers"}
+
+    hidden_size: int = 256
+    num_layers: int = 6
+    num_queries: int = 200
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    dropout: float | int = 0.1
+    hidden_act: str = "relu"
+    hidden_dropout: float | int = 0.0
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+
+@strict
+class Sam3MaskDecoderConfig(PreTrainedConfig):
+    """Mask decoder: object queries become masks.
+
+    Args:
+        hidden_size: Channels of the pixel features.
+        num_upsampling_stages: Stages of the pixel decoder that a checkpoint stores.
+        layer_norm_eps: Kept for compatibility with published files and not applied, see `sam3_hf.layers.norm`.
+        dropout: Dropout on the result of the prompt attention while training.
+        num_attention_heads: Heads of the prompt attention.
+        initializer_range: Standard deviation of the initial weights.
+    """
+
+    model_type = "sam3_mask_decoder"
+
+    hidden_size: int = 256
+    num_upsampling_stages: int = 3
+    layer_norm_eps: float = 1e-6
+    dropout: float | int = 0.0
+    num_attention_heads: int = 8
+    initializer_range: float = 0.02
+
+
+@strict
+class Sam3Config(PreTrainedConfig):
+    """Configuration of `Sam3Model`; the defaults are those of the released model.
+
+    `Sam3Config.from_pretrained` also reads the released `sam3_video` layout, whose detector it takes.
+
+    Args:
+        vision_config: ViT and neck.
+        text_config: CLIP text encoder, a `CLIPTextConfig`.
+        geometry_encoder_config: Example boxes to tokens.
+        detr_encoder_config: Image tokens read the prompt.
+        detr_decoder_config: Object queries to boxes.
+        mask_decoder_config: Object queries to masks.
+        initializer_range: Standard deviation of the initial weights.
+    """
+
+    model_type = "sam3"
+    base_config_key = "detector_config"
+    sub_configs: ClassVar[dict[str, Any]] = {
+        "vision_config": Sam3VisionConfig,
+        "text_config": CLIPTextConfig,
+        "geometry_encoder_config": Sam3GeometryEncoderConfig,
+        "detr_encoder_config": Sam3DETREncoderConfig,
+        "detr_decoder_config": Sam3DETRDecoderConfig,
+        "mask_decoder_config": Sam3MaskDecoderConfig,
+    }
+
+    vision_config: dict | PreTrainedConfig | None = None
+    text_config: dict | PreTrainedConfig | None = None
+    geometry_encoder_config: dict | PreTrainedConfig | None = None
+    detr_encoder_config: dict | PreTrainedConfig | None = None
+    detr_decoder_config: dict | PreTrainedConfig | None = None
+    mask_decoder_config: dict | PreTrainedConfig | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name, config_class in self.sub_configs.items():
+            defaults = _TEXT_DEFAULTS if name == "text_config" else {}
+            setattr(self, name, _part(config_class, getattr(self, name), **defaults))
+        super().__post_init__(**kwargs)
+
+    @property
+    def image_size(self) -> int | list[int] | tuple[int, int]:
+        """Side of the image in pixels, as the vision encoder has it."""
+        return self.vision_config.image_size  # pyright: ignore
+
+    @image_size.setter
+    def image_size(self, value: int) -> None:
+        self.vision_config.image_size = value  # pyright: ignore

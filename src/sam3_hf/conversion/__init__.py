@@ -1,0 +1,1 @@
+"""Conversion between the original's checkpoints and the Hugging Face layout."""

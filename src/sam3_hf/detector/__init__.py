@@ -1,0 +1,1 @@
+"""Detector: feature maps and a prompt become boxes, scores and masks."""

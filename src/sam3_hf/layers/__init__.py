@@ -1,0 +1,1 @@
+"""Modules that two rooms or more are built from."""

@@ -1,0 +1,1 @@
+"""Text encoder: a noun phrase becomes tokens."""

@@ -1,0 +1,1 @@
+"""Vision encoder: an image becomes feature maps."""
