@@ -1,0 +1,88 @@
+"""Mask decoder: every query becomes a mask.
+
+queries  [P, Q, C] -> mask embedding [P, Q, C] ------------.
+levels   [P, C, Hi, Wi] + memory -> pixels [P, C, H, W] ---+-> masks [P, Q, H, W], semantic map [P, 1, H, W]
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sam3_hf.configuration_sam3 import Sam3MaskDecoderConfig
+from sam3_hf.layers.attention import Attention, padding_mask
+from sam3_hf.layers.norm import layer_norm
+from sam3_hf.ops.tokens import PaddedTokens, to_grid
+
+
+class Masks(NamedTuple):
+    """Logits of each query's mask, and of all matching objects together."""
+
+    instances: Float[Tensor, "P Q H W"]
+    semantic: Float[Tensor, "P 1 H W"]
+
+
+class MaskEmbedder(nn.Module):
+    """A query becomes a direction in pixel space."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, queries: Float[Tensor, "P Q C"]) -> Float[Tensor, "P Q C"]:
+        """Three layers with ReLU between them."""
+        first, second, last = self.layers
+        return last(F.relu(second(F.relu(first(queries)))))
+
+
+class PixelDecoder(nn.Module):
+    """From coarse to fine: enlarge, add the finer level, smooth."""
+
+    def __init__(self, config: Sam3MaskDecoderConfig) -> None:
+        super().__init__()
+        width, stages = config.hidden_size, config.num_upsampling_stages
+        # Parity: checkpoints hold three stages, the pyramid feeds two; the third is loaded, never run.
+        self.conv_layers = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(stages))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, width) for _ in range(stages))
+
+    def forward(self, levels: tuple[Float[Tensor, "P C h w"], ...]) -> Float[Tensor, "P C H W"]:
+        """Features of every pixel of the finest level."""
+        *finer, pixels = levels
+        for level, conv, norm in zip(reversed(finer), self.conv_layers, self.norms, strict=False):
+            pixels = F.interpolate(pixels, size=level.shape[-2:], mode="nearest") + level
+            pixels = F.relu(norm(conv(pixels)))
+        return pixels
+
+
+class MaskDecoder(nn.Module):
+    """Pixels that know the prompt, times queries."""
+
+    def __init__(self, config: Sam3MaskDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size
+        self.pixel_decoder = PixelDecoder(config)
+        self.mask_embedder = MaskEmbedder(width)
+        self.instance_projection = nn.Conv2d(width, width, 1)
+        self.semantic_projection = nn.Conv2d(width, 1, 1)
+        self.prompt_cross_attn = Attention(config, config.dropout)
+        self.prompt_cross_attn_norm = layer_norm(width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "P Q C"],
+        levels: tuple[Float[Tensor, "P C h w"], ...],
+        memory: Float[Tensor, "P N C"],
+        prompt: PaddedTokens,
+    ) -> Masks:
+        """The memory reads the prompt once more and takes the place of the coarsest level."""
+        x = self.prompt_cross_attn_norm(memory)
+        read = self.prompt_cross_attn(x, prompt.values, prompt.values, padding_mask(prompt.valid)).output
+        memory = memory + self.dropout(read)
+        *finer, coarsest = levels
+        pixels = self.pixel_decoder((*finer, to_grid(memory, (coarsest.shape[2], coarsest.shape[3]))))
+        instances = torch.einsum("pqc,pchw->pqhw", self.mask_embedder(queries), self.instance_projection(pixels))
+        return Masks(instances, self.semantic_projection(pixels))

@@ -1,0 +1,116 @@
+"""Attention: the one class of the vision and detector rooms, and the dispatch to a backend that all rooms share.
+
+query [B, Q, C], key [B, N, C], value [B, N, C] -> output [B, Q, C], weights [B, K, Q, N] (eager only)
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import logging
+
+from sam3_hf.ops.rotary import RotaryTable, rotate
+
+logger = logging.get_logger(__name__)
+
+
+class AttentionConfig(Protocol):
+    """What attention reads from a part's configuration."""
+
+    hidden_size: int
+    num_attention_heads: int
+    _attn_implementation: str | None
+
+
+class Attended(NamedTuple):
+    """What a query saw, and how strongly it looked where (`None` from backends that do not tell)."""
+
+    output: Float[Tensor, "B Q C"]
+    weights: Float[Tensor, "B K Q N"] | None
+
+
+def eager_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """Attention in plain PyTorch; `attention_mask` is bool (True = look) or a bias added to the logits."""
+    logits = query @ key.transpose(2, 3) * options["scaling"]
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        logits = logits.masked_fill(~attention_mask, torch.finfo(logits.dtype).min)
+    elif attention_mask is not None:
+        logits = logits + attention_mask
+    weights = logits.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.dropout(weights, options["dropout"], module.training)
+    return (weights @ value).transpose(1, 2), weights
+
+
+def attend(
+    module: nn.Module,
+    query: Float[Tensor, "B K Q D"],
+    key: Float[Tensor, "B K N D"],
+    value: Float[Tensor, "B K N D"],
+    mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | None = None,
+    causal: bool = False,
+) -> Attended:
+    """Run the backend named by `module.config._attn_implementation`.
+
+    Only `eager` and `sdpa` take a mask or a bias. A call that has one goes to `sdpa` under any other backend, that call
+    alone, and says so once.
+    """
+    backend = module.config._attn_implementation or "sdpa"
+    if mask is not None and backend not in ("eager", "sdpa"):
+        if not torch.compiler.is_compiling():
+            logger.warning_once(f"{backend} takes no mask or additive bias; those calls run on sdpa, the others stay.")
+        backend = "sdpa"
+    run = ALL_ATTENTION_FUNCTIONS.get_interface(backend, eager_attention)
+    dropout = module.dropout if module.training else 0.0
+    if causal and backend == "eager":
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()[None, None]
+    output, weights = run(
+        module, query, key, value, attention_mask=mask, dropout=dropout, scaling=module.scaling, is_causal=causal
+    )
+    return Attended(output.flatten(2), weights)
+
+
+def split_heads(tokens: Float[Tensor, "B N C"], heads: int) -> Float[Tensor, "B K N D"]:
+    """Cut the channels into heads."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention, with rotary positions where a table is given."""
+
+    def __init__(self, config: AttentionConfig, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        self.heads = config.num_attention_heads
+        self.scaling = (config.hidden_size // self.heads) ** -0.5
+        self.dropout = dropout
+        self.is_causal = False
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self,
+        query: Float[Tensor, "B Q C"],
+        key: Float[Tensor, "B N C"],
+        value: Float[Tensor, "B N C"],
+        mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | None = None,
+        rotary: RotaryTable | None = None,
+    ) -> Attended:
+        """Each query reads the values whose keys it matches."""
+        query = split_heads(self.q_proj(query), self.heads)
+        key = split_heads(self.k_proj(key), self.heads)
+        value = split_heads(self.v_proj(value), self.heads)
+        if rotary is not None:
+            query, key = rotate(query, rotary), rotate(key, rotary)
+        attended = attend(self, query, key, value, mask)
+        return Attended(self.o_proj(attended.output), attended.weights)
+
+
+def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:
+    """Let every query look at the real entries only."""
+    return valid[:, None, None, :]

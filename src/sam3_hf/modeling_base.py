@@ -1,0 +1,150 @@
+"""What every model shares: initial weights, loading that is whole or not at all, and a record of intermediate results."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from typing_extensions import Self
+
+from sam3_hf.configuration_sam3 import Sam3Config
+
+
+class Sam3PreTrainedModel(PreTrainedModel):
+    """Base class of the models: loading, saving, and what backends they run on."""
+
+    config_class = Sam3Config
+    base_model_prefix = "detector_model"
+    main_input_name = "pixel_values"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _no_split_modules = (
+        "Embeddings",
+        "ViTLayer",
+        "TextEmbeddings",
+        "TextLayer",
+        "GeometryEncoder",
+        "DetrEncoderLayer",
+        "DetrDecoder",
+        "MaskDecoder",
+    )
+    # The allow-list of `from_pretrained`: the tracker beside the detector in the released layout, and a buffer that
+    # CLIP text encoders once stored. Everything else must match, name by name.
+    _keys_to_ignore_on_load_unexpected = (r"^tracker_model\.", r"^tracker_neck\.", r"embeddings\.position_ids$")
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        positions = getattr(module, "position_embeddings", None)
+        if isinstance(positions, nn.Parameter):
+            init.normal_(positions, mean=0.0, std=self.config.initializer_range)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Load a model, whole or not at all; arguments as `transformers.PreTrainedModel.from_pretrained`.
+
+        Raises:
+            ValueError: A tensor of the model is missing from the checkpoint, has another shape there, or the checkpoint
+                holds a tensor that the model does not know.
+        """
+        wants_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+        )
+        _check_loaded(cls.__name__, pretrained_model_name_or_path, info)
+        return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
+
+
+def _check_loaded(name: str, source: Any, info: dict[str, Any]) -> None:
+    """Refuse a model that any tensor is missing from, or that a tensor was left over for."""
+    problems = {
+        "missing from the checkpoint": sorted(info["missing_keys"]),
+        "unknown to the model": sorted(info["unexpected_keys"]),
+        "of another shape": sorted(str(entry) for entry in info["mismatched_keys"]),
+    }
+    listed = [
+        f"  {len(keys)} {problem}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
+        for problem, keys in problems.items()
+        if keys
+    ]
+    if listed:
+        raise ValueError(
+            f"{source} does not hold the weights of {name}; nothing was loaded.\n" + "\n".join(listed) + "\n"
+            "Check that the configuration belongs to these weights and that the download is complete; a checkpoint of "
+            "the original implementation has to be converted first."
+        )
+
+
+class Recording:
+    """What layers of the given classes returned, in the order they ran."""
+
+    def __init__(self, model: nn.Module, layers: dict[str, type[nn.Module]]) -> None:
+        self.model = model
+        self.layers = layers
+        self.records: dict[str, list[Any]] = {kind: [] for kind in layers}
+        self.handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        if not self.layers:
+            return self
+        for module in self.model.modules():
+            if isinstance(module, self.layers.get("hidden_states", ())):
+                self.handles.append(module.register_forward_pre_hook(self._before))
+                self.handles.append(module.register_forward_hook(self._after))
+            if isinstance(module, self.layers.get("attentions", ())):
+                self.handles.append(module.register_forward_hook(self._attended))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not self.records["hidden_states"]:
+            self.records["hidden_states"].append(inputs[0])
+
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        self.records["hidden_states"].append(output)
+
+    def _attended(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.records["attentions"].append(output.weights)
+
+    def states(self, view: Callable[[Tensor], Tensor] = lambda state: state) -> tuple[Tensor, ...] | None:
+        """The input of the first layer and the output of each, or `None` if not asked for."""
+        return tuple(view(state) for state in self.records["hidden_states"]) if "hidden_states" in self.records else None
+
+    def weights(self) -> tuple[Tensor, ...] | None:
+        """The attention weights, or `None` if not asked for."""
+        return tuple(self.records["attentions"]) if "attentions" in self.records else None
+
+
+def recording(
+    model: nn.Module, layers: dict[str, type[nn.Module]], states: bool | None, weights: bool | None
+) -> Recording:
+    """Record, inside a `with` block, what `layers` ("hidden_states" and "attentions") of `model` return.
+
+    Args:
+        model: The part to watch; `model.config` decides where a flag is `None`.
+        layers: The class whose outputs count as states, and the class whose outputs have weights.
+        states: Whether to record states.
+        weights: Whether to record attention weights.
+
+    Raises:
+        ValueError: Weights are wanted of a backend that does not give any.
+    """
+    config: Any = model.config
+    states = config.output_hidden_states if states is None else states
+    weights = config.output_attentions if weights is None else weights
+    if weights and config._attn_implementation != "eager":
+        raise ValueError(
+            f"output_attentions=True needs attn_implementation='eager'; this model runs {config._attn_implementation!r}. "
+            "Call model.set_attn_implementation('eager') first."
+        )
+    wanted = {"hidden_states": states, "attentions": weights}
+    return Recording(model, {kind: layer for kind, layer in layers.items() if wanted[kind]})

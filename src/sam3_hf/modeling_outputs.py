@@ -1,0 +1,76 @@
+"""What the models return."""
+
+from dataclasses import dataclass
+
+from torch import FloatTensor, LongTensor, Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils.generic import ModelOutput
+
+
+@dataclass
+class Sam3TextEncoderOutput(BaseModelOutputWithPooling):
+    """Text features, with what a later prompt has to know of their padding.
+
+    Attributes:
+        last_hidden_state: (batch, length, text width), after the last norm.
+        pooler_output: (batch, length, model width), the features that prompts are made of.
+        hidden_states: Embeddings and the output of each layer, on request.
+        attentions: Weights of each layer (batch, heads, length, length), on request.
+        attention_mask: (batch, length) bool, False where a token is padding.
+    """
+
+    attention_mask: Tensor | None = None
+
+
+@dataclass
+class Sam3VisionEncoderOutput(BaseModelOutputWithPooling):
+    """Image features.
+
+    Attributes:
+        last_hidden_state: (batch, patches, ViT width), row by row.
+        fpn_hidden_states: One map (batch, channels, height, width) per scale, fine to coarse.
+        fpn_position_encoding: Sine positions of the same shapes.
+        hidden_states: Embeddings and the output of each ViT block, on request.
+        attentions: Weights of each ViT block (batch * windows, heads, tokens, tokens), on request.
+    """
+
+    fpn_hidden_states: tuple[Tensor, ...] | None = None
+    fpn_position_encoding: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class Sam3ImageSegmentationOutput(ModelOutput):
+    """What `Sam3Model` says of every prompt row.
+
+    Attributes:
+        pred_masks: (rows, queries, height, width) mask logits at four times the patch grid.
+        pred_boxes: (rows, queries, 4) corners x1, y1, x2, y2 relative to the image (0..1, not clipped), float32.
+        pred_logits: (rows, queries) class logits, before the presence score, within +-12.
+        presence_logits: (rows, 1) whether the prompt is anywhere in the image. The score of a query is
+            `pred_logits.sigmoid() * presence_logits.sigmoid()`.
+        semantic_seg: (rows, 1, height, width) logits of the union of all matching objects.
+        decoder_hidden_states: Queries before and after each decoder layer, (rows, queries, width), on request.
+        decoder_reference_boxes: (layers, rows, queries, 4) boxes in centre format that each decoder layer started from.
+        encoder_hidden_states: Image tokens before and after each encoder layer, (rows, patches, width), on request.
+        vision_hidden_states: ViT embeddings and block outputs, (images, patches, ViT width), on request.
+        vision_attentions: Attention weights of the ViT, on request.
+        detr_encoder_attentions: Self- and cross-attention weights of each encoder layer, on request.
+        detr_decoder_attentions: Self-, text and image attention weights of each decoder layer, on request.
+        mask_decoder_attentions: Weights of the mask decoder's prompt attention, on request.
+        image_index: (rows,) which image each row belongs to.
+    """
+
+    pred_masks: FloatTensor | None = None
+    pred_boxes: FloatTensor | None = None
+    pred_logits: FloatTensor | None = None
+    presence_logits: FloatTensor | None = None
+    semantic_seg: FloatTensor | None = None
+    decoder_hidden_states: tuple[FloatTensor, ...] | None = None
+    decoder_reference_boxes: FloatTensor | None = None
+    encoder_hidden_states: tuple[FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[FloatTensor, ...] | None = None
+    vision_attentions: tuple[FloatTensor, ...] | None = None
+    detr_encoder_attentions: tuple[FloatTensor, ...] | None = None
+    detr_decoder_attentions: tuple[FloatTensor, ...] | None = None
+    mask_decoder_attentions: tuple[FloatTensor, ...] | None = None
+    image_index: LongTensor | None = None
