@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from typing_extensions import Self
 
 from sam3_hf.configuration_sam3 import Sam3Config
+
+Model = TypeVar("Model", bound="Sam3PreTrainedModel")
 
 
 class Sam3PreTrainedModel(PreTrainedModel):
@@ -25,7 +26,7 @@ class Sam3PreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _no_split_modules = (
+    _no_split_modules: ClassVar[list[str]] = [
         "Embeddings",
         "ViTLayer",
         "TextEmbeddings",
@@ -34,10 +35,21 @@ class Sam3PreTrainedModel(PreTrainedModel):
         "DetrEncoderLayer",
         "DetrDecoder",
         "MaskDecoder",
-    )
+    ]
     # The allow-list of `from_pretrained`: the tracker beside the detector in the released layout, and a buffer that
     # CLIP text encoders once stored. Everything else must match, name by name.
-    _keys_to_ignore_on_load_unexpected = (r"^tracker_model\.", r"^tracker_neck\.", r"embeddings\.position_ids$")
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        r"^tracker_model\.",
+        r"^tracker_neck\.",
+        r"embeddings\.position_ids$",
+    ]
+
+    def set_attn_implementation(self, attn_implementation: str | dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Choose the attention backend of every part; a dictionary names one per sub-configuration."""
+        for part in {"": attn_implementation} if isinstance(attn_implementation, str) else attn_implementation:
+            name = attn_implementation if isinstance(attn_implementation, str) else attn_implementation[part]
+            config = getattr(self.config, part) if part else self.config
+            config._attn_implementation = self._check_and_adjust_attn_implementation(name, False)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -46,7 +58,7 @@ class Sam3PreTrainedModel(PreTrainedModel):
             init.normal_(positions, mean=0.0, std=self.config.initializer_range)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Self:
+    def from_pretrained(cls: type[Model], pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Model:
         """Load a model, whole or not at all; arguments as `transformers.PreTrainedModel.from_pretrained`.
 
         Raises:
@@ -54,9 +66,9 @@ class Sam3PreTrainedModel(PreTrainedModel):
                 holds a tensor that the model does not know.
         """
         wants_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(
-            pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
-        )
+        # Sizes are compared here, by name, instead of in a log message.
+        kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         _check_loaded(cls.__name__, pretrained_model_name_or_path, info)
         return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
 
@@ -90,7 +102,7 @@ class Recording:
         self.records: dict[str, list[Any]] = {kind: [] for kind in layers}
         self.handles: list[RemovableHandle] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Recording":
         if not self.layers:
             return self
         for module in self.model.modules():

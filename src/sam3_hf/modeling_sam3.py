@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import logging
-from transformers.utils.generic import can_return_tuple
+from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from sam3_hf.configuration_sam3 import Sam3Config
 from sam3_hf.detector.detr_decoder import DecodedQueries, DetrDecoder, DetrDecoderLayer, Memory
@@ -43,7 +43,7 @@ logger = logging.get_logger(__name__)
 class ImageRows(NamedTuple):
     """The image of every prompt row: levels fine to coarse, and the coarsest one as tokens with their positions."""
 
-    levels: tuple[Float[Tensor, "P C h w"], ...]
+    levels: tuple[Float[Tensor, "P C _ _"], ...]
     tokens: Float[Tensor, "P N C"]
     positions: Float[Tensor, "1 N C"]
 
@@ -139,12 +139,12 @@ class Sam3Model(Sam3PreTrainedModel):
     def forward(
         self,
         pixel_values: Float[Tensor, "B c H W"] | None = None,
-        vision_embeds: Sam3VisionEncoderOutput | None = None,
+        vision_embeds: ModelOutput | None = None,
         input_ids: Int[Tensor, "T L"] | None = None,
         attention_mask: Tensor | None = None,
-        text_embeds: Tensor | Sam3TextEncoderOutput | None = None,
+        text_embeds: Tensor | ModelOutput | None = None,
         input_boxes: Float[Tensor, "R N 4"] | None = None,
-        input_boxes_labels: Int[Tensor, "R N"] | None = None,
+        input_boxes_labels: Tensor | None = None,
         image_index: Int[Tensor, " P"] | None = None,
         original_sizes: Tensor | None = None,
         output_attentions: bool | None = None,
@@ -221,7 +221,7 @@ class Sam3Model(Sam3PreTrainedModel):
         return bool(attentions), bool(states)
 
     def _text(
-        self, input_ids: Tensor | None, text_embeds: Tensor | Sam3TextEncoderOutput | None, mask: Tensor | None
+        self, input_ids: Tensor | None, text_embeds: Tensor | ModelOutput | None, mask: Tensor | None
     ) -> PaddedTokens:
         """Text features and which of them are real, from ids, from features, or from their plain tensor."""
         if input_ids is not None:
@@ -252,7 +252,7 @@ class Sam3Model(Sam3PreTrainedModel):
             )
         return BoxPrompt.of(boxes, labels).expand(rows)
 
-    def _rows(self, vision: Sam3VisionEncoderOutput, index: Int[Tensor, " P"]) -> ImageRows:
+    def _rows(self, vision: ModelOutput, index: Int[Tensor, " P"]) -> ImageRows:
         """The features of the image of every row; levels coarser than the patch grid are left out."""
         scales = self.config.vision_config.scale_factors
         used = [number for number, scale in enumerate(scales) if scale >= 1]

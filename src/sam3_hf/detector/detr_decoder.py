@@ -14,6 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from sam3_hf.configuration_sam3 import Sam3DETRDecoderConfig
 from sam3_hf.detector.box_bias import box_bias
 from sam3_hf.layers.attention import Attention, padding_mask
+from sam3_hf.layers.embedding import all_rows
 from sam3_hf.layers.mlp import FeedForward, Head
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.boxes import inverse_sigmoid
@@ -95,8 +96,10 @@ class DetrDecoder(nn.Module):
     def forward(self, memory: Memory, prompt: PaddedTokens) -> DecodedQueries:
         """Each layer starts from the boxes of the one before."""
         rows = len(memory.values)
-        boxes = self.reference_points.weight.float().sigmoid().expand(rows, -1, -1)
-        queries = torch.cat([self.presence_token.weight, self.query_embed.weight]).expand(rows, -1, -1)
+        like = memory.values
+        boxes = all_rows(self.reference_points, like).float().sigmoid().expand(rows, -1, -1)
+        start = [all_rows(self.presence_token, like), all_rows(self.query_embed, like)]
+        queries = torch.cat(start).expand(rows, -1, -1)
         said = []
         for layer in self.layers:
             start = boxes.detach()

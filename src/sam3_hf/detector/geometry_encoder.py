@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sam3_hf.configuration_sam3 import Sam3GeometryEncoderConfig
 from sam3_hf.detector.prompts import BoxPrompt
 from sam3_hf.layers.attention import padding_mask
+from sam3_hf.layers.embedding import all_rows
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.layers.transformer import PreNormLayer
 from sam3_hf.ops.boxes import to_xyxy
@@ -64,7 +65,7 @@ class GeometryEncoder(nn.Module):
     ) -> PaddedTokens:
         """One token per box and one CLS token, which every prompt has, with or without boxes."""
         embedded = PaddedTokens(self._embed(image, size, boxes), boxes.valid)
-        cls = self.cls_embed.weight.expand(len(image), 1, -1)
+        cls = all_rows(self.cls_embed, image).expand(len(image), 1, -1)
         tokens, valid = join(embedded, PaddedTokens(cls, boxes.valid.new_ones(len(image), 1)))
         tokens = self.prompt_layer_norm(self.final_proj(tokens))
         for layer in self.layers:

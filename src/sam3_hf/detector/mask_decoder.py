@@ -47,7 +47,7 @@ class PixelDecoder(nn.Module):
         self.conv_layers = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(stages))
         self.norms = nn.ModuleList(nn.GroupNorm(8, width) for _ in range(stages))
 
-    def forward(self, levels: tuple[Float[Tensor, "P C h w"], ...]) -> Float[Tensor, "P C H W"]:
+    def forward(self, levels: tuple[Float[Tensor, "P C _ _"], ...]) -> Float[Tensor, "P C H W"]:
         """Features of every pixel of the finest level."""
         *finer, pixels = levels
         for level, conv, norm in zip(reversed(finer), self.conv_layers, self.norms, strict=False):
@@ -74,7 +74,7 @@ class MaskDecoder(nn.Module):
     def forward(
         self,
         queries: Float[Tensor, "P Q C"],
-        levels: tuple[Float[Tensor, "P C h w"], ...],
+        levels: tuple[Float[Tensor, "P C _ _"], ...],
         memory: Float[Tensor, "P N C"],
         prompt: PaddedTokens,
     ) -> Masks:

@@ -3,7 +3,7 @@
 query [B, Q, C], key [B, N, C], value [B, N, C] -> output [B, Q, C], weights [B, K, Q, N] (eager only)
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +16,7 @@ from sam3_hf.ops.rotary import RotaryTable, rotate
 logger = logging.get_logger(__name__)
 
 
+@runtime_checkable
 class AttentionConfig(Protocol):
     """What attention reads from a part's configuration."""
 
@@ -55,13 +56,13 @@ def attend(
 ) -> Attended:
     """Run the backend named by `module.config._attn_implementation`.
 
-    Only `eager` and `sdpa` take a mask or a bias. A call that has one goes to `sdpa` under any other backend, that call
-    alone, and says so once.
+    Only `eager` and `sdpa` take a mask or a bias, and `flex_attention` does not know `causal`. A call that its backend
+    cannot take goes to `sdpa`, that call alone, and says so once.
     """
     backend = module.config._attn_implementation or "sdpa"
-    if mask is not None and backend not in ("eager", "sdpa"):
+    if backend not in ("eager", "sdpa") and (mask is not None or (causal and backend == "flex_attention")):
         if not torch.compiler.is_compiling():
-            logger.warning_once(f"{backend} takes no mask or additive bias; those calls run on sdpa, the others stay.")
+            logger.warning_once(f"{backend} cannot take a mask or bias; those calls run on sdpa, the others stay.")
         backend = "sdpa"
     run = ALL_ATTENTION_FUNCTIONS.get_interface(backend, eager_attention)
     dropout = module.dropout if module.training else 0.0

@@ -3,7 +3,7 @@
 tokens [..., C] -> tokens [..., C]
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 
+@runtime_checkable
 class FeedForwardConfig(Protocol):
     """What a feed-forward layer reads from a part's configuration."""
 

@@ -20,7 +20,7 @@ def to_cxcywh(boxes_xyxy: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 4"]:
     return torch.cat([(first + second) / 2, second - first], dim=-1)
 
 
-def scale_boxes(boxes_xyxy: Float[Tensor, "*B 4"], size: tuple[float, float]) -> Float[Tensor, "*B 4"]:
+def scale_boxes(boxes_xyxy: Float[Tensor, "*B 4"], size: tuple[int | float, int | float]) -> Float[Tensor, "*B 4"]:
     """Relative corners to pixels of an image of `size` (height, width)."""
     height, width = size
     return boxes_xyxy * boxes_xyxy.new_tensor([width, height, width, height])

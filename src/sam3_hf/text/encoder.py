@@ -62,7 +62,8 @@ class TextEmbeddings(nn.Module):
 
     def forward(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L W"]:
         """Look up both and add."""
-        return self.token_embedding(input_ids) + self.position_embedding.weight[: input_ids.shape[1]]
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        return self.token_embedding(input_ids) + self.position_embedding(positions)
 
 
 class TextLayers(nn.Module):

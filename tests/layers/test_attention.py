@@ -1,0 +1,85 @@
+from typing import Any
+
+import pytest
+import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
+from sam3_hf.layers.attention import Attention, padding_mask
+from sam3_hf.ops.rotary import rotary_table
+from tests.support import golden
+from tests.support.tolerances import ORIGINAL
+
+
+def attention(backend: str) -> Attention:
+    torch.manual_seed(1)
+    return Attention(Sam3DETREncoderConfig(hidden_size=32, num_attention_heads=4, attn_implementation=backend)).eval()
+
+
+def both(**inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    eager, sdpa = (attention(backend)(**inputs) for backend in ("eager", "sdpa"))
+    assert sdpa.weights is None
+    torch.testing.assert_close(eager.weights.sum(-1), torch.ones(eager.weights.shape[:-1]))
+    return eager.output, sdpa.output
+
+
+def test_backends_agree_with_padding_bias_and_rotary_positions() -> None:
+    query, other = torch.randn(2, 9, 32), torch.randn(2, 5, 32)
+    valid = torch.tensor([[True] * 5, [True, True, False, False, True]])
+    torch.testing.assert_close(*both(query=query, key=other, value=other, mask=padding_mask(valid)))
+    torch.testing.assert_close(*both(query=query, key=other, value=other, mask=torch.randn(2, 4, 9, 5)))
+    table = rotary_table(3, 3, 8, 100.0, query)
+    torch.testing.assert_close(*both(query=query, key=query, value=query, rotary=table))
+
+
+def test_padding_is_not_seen() -> None:
+    query, other = torch.randn(1, 3, 32), torch.randn(1, 4, 32)
+    valid = torch.tensor([[True, True, False, False]])
+    for backend in ("eager", "sdpa"):
+        attend = attention(backend)
+        masked = attend(query, other, other, padding_mask(valid)).output
+        torch.testing.assert_close(masked, attend(query, other[:, :2], other[:, :2]).output)
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    attend = Attention(Sam3DETREncoderConfig(hidden_size=32, num_attention_heads=4, attn_implementation="eager"), 0.5)
+    tokens = torch.randn(1, 6, 32)
+    assert not attend.train()(tokens, tokens, tokens).output.equal(attend(tokens, tokens, tokens).output)
+    assert attend.eval()(tokens, tokens, tokens).output.equal(attend(tokens, tokens, tokens).output)
+
+
+class TestBackendsThatTakeNoMask:
+    @pytest.fixture
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
+        """Stands in for a flash kernel, which no CPU has: refuses masks, notes what it was asked."""
+        calls: list[tuple[bool, bool]] = []
+
+        def kernel(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any) -> Any:
+            assert attention_mask is None
+            calls.append((options["is_causal"], query.shape == key.shape))
+            return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, None, **options)
+
+        monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "test_flash", kernel)
+        return calls
+
+    def test_only_calls_with_a_mask_leave_the_backend(self, calls: list[tuple[bool, bool]]) -> None:
+        model = golden.tiny_model()
+        model.config._attn_implementation = "test_flash"
+        case = golden.case("text_box_pos_neg")
+        with torch.no_grad():
+            outputs = model(**case.inputs)
+        for key in ("pred_logits", "pred_masks"):
+            torch.testing.assert_close(getattr(outputs, key), case.outputs[key], rtol=0, atol=ORIGINAL[key])
+        vision, text, image_to_boxes, encoder, decoder = 4, 3, 2, 2, 3
+        assert len(calls) == vision + text + image_to_boxes + encoder + decoder
+        assert sum(causal for causal, _ in calls) == text
+
+
+def test_flex_attention_agrees_on_the_whole_model() -> None:
+    model = golden.tiny_model()
+    model.set_attn_implementation("flex_attention")
+    case = golden.case("text_box_pos_neg")
+    with torch.no_grad():
+        outputs = model(**case.inputs)
+    for key in ("pred_logits", "pred_masks", "presence_logits"):
+        torch.testing.assert_close(getattr(outputs, key), case.outputs[key], rtol=0, atol=ORIGINAL[key])

@@ -1,0 +1,112 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco
+from torch.nn import functional as F
+
+from sam3_hf.ops.masks import (
+    binarize_at,
+    boxes_of_masks,
+    decode_rle,
+    encode_rle,
+    logit_threshold,
+    resize_logits,
+)
+from tests.support.masks import blobs, noise
+
+SOURCES = [(48, 48), (33, 57), (7, 5), (1, 1), (2, 9)]
+TARGETS = [(150, 200), (121, 33), (1, 1), (20, 31), (3, 400), (48, 60), (33, 57)]
+
+
+def plain(logits, size, threshold):
+    return F.interpolate(logits.float()[None], size, mode="bilinear", align_corners=False)[0] > threshold
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_binarizing_equals_resizing_and_comparing_every_pixel(source, target):
+    kinds = {
+        "blobs": blobs(3, *source),
+        "holes": -blobs(3, *source),
+        "noise": noise(3, *source),
+        "ties": noise(3, *source).sign(),
+        "zeros": torch.zeros(1, *source),
+        "full": torch.full((1, *source), 3.0),
+    }
+    for name, logits in kinds.items():
+        for threshold in (0.0, logit_threshold(0.3), logit_threshold(0.9), 1.0, -1.0, 3.0, -math.inf, math.inf):
+            expected = plain(logits, target, threshold)
+            assert torch.equal(binarize_at(logits, target, threshold), expected), (name, threshold)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("target", [(150, 200), (48, 60), (48, 48)])
+def test_broken_logits_binarize_as_they_resize(value, target):
+    logits = blobs(4, 48, 48).masked_fill(noise(4, 48, 48) > 2, value)
+    assert torch.equal(binarize_at(logits, target, 0.0), plain(logits, target, 0.0))
+
+
+def test_large_masks_binarize_exactly():
+    logits = torch.cat([blobs(4, 288, 288), -blobs(1, 288, 288), noise(1, 288, 288)])
+    assert torch.equal(binarize_at(logits, (1000, 1333), 0.0), plain(logits, (1000, 1333), 0.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_logits_are_resized_in_float32(dtype):
+    logits = blobs(3, 48, 48).to(dtype)
+    assert torch.equal(binarize_at(logits, (150, 200), 0.0), plain(logits, (150, 200), 0.0))
+    assert resize_logits(logits, (5, 5)).dtype == torch.float32
+
+
+def test_no_masks_stay_no_masks():
+    assert binarize_at(torch.zeros(0, 48, 48), (20, 30), 0.0).shape == (0, 20, 30)
+
+
+def test_the_threshold_of_a_logit_is_that_of_its_probability():
+    logits = torch.linspace(-5, 5, 101)
+    assert torch.equal(logits > logit_threshold(0.3), logits.sigmoid() > 0.3)
+    assert (logit_threshold(0), logit_threshold(0.5), logit_threshold(1)) == (-math.inf, 0, math.inf)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
+def test_a_threshold_outside_zero_to_one_is_refused(probability):
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        logit_threshold(probability)
+
+
+def test_boxes_are_tight_and_an_empty_mask_has_none():
+    masks = torch.zeros(3, 10, 12, dtype=torch.bool)
+    masks[0, 2:5, 3:9] = True
+    masks[2, 9, 11] = True
+    assert boxes_of_masks(masks).tolist() == [[3, 2, 9, 5], [0, 0, 0, 0], [11, 9, 12, 10]]
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.5, 0.99, 1])
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (37, 53), (200, 3)])
+def test_run_lengths_are_those_of_pycocotools(size, share):
+    mask = torch.rand(size, generator=torch.Generator().manual_seed(0)) < share
+    code = encode_rle(mask)
+    expected = coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+    assert code == {"size": list(size), "counts": expected["counts"].decode()}
+    assert torch.equal(decode_rle(code), mask)
+    assert torch.equal(decode_rle(expected), mask)
+
+
+def test_long_runs_survive_the_code():
+    mask = torch.ones(3000, 4000, dtype=torch.bool)
+    mask[5:2900, 100:3000] = False
+    code = encode_rle(mask)
+    assert coco.area(coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))) == mask.sum()
+    assert torch.equal(decode_rle(code), mask)
+
+
+def test_plain_runs_decode_too():
+    assert decode_rle({"size": [2, 2], "counts": [1, 2, 1]}).tolist() == [[False, True], [True, False]]
+
+
+@pytest.mark.parametrize("counts", ["", "11", [5], [-1, 5], [1, 1, 1]])
+def test_runs_that_do_not_fill_the_mask_are_refused(counts):
+    with pytest.raises(ValueError, match="cover"):
+        decode_rle({"size": [2, 2], "counts": counts})

@@ -1,0 +1,34 @@
+import torch
+
+from sam3_hf.ops.rotary import rotary_table, rotate
+
+
+def complex_reference(heads: torch.Tensor, side: int, reference: int) -> torch.Tensor:
+    """Rotation as the original does it, with complex numbers."""
+    size = heads.shape[-1]
+    frequency = 1.0 / 10000 ** (torch.arange(0, size, 4)[: size // 4].float() / size)
+    index = torch.arange(side * side)
+    x, y = ((axis * (reference / side)).float() for axis in (index % side, index // side))
+    angles = torch.cat([torch.outer(x, frequency), torch.outer(y, frequency)], -1)
+    turned = torch.view_as_complex(heads.unflatten(-1, (-1, 2)).contiguous()) * torch.polar(torch.ones(1), angles)
+    return torch.view_as_real(turned).flatten(-2)
+
+
+def test_equals_complex_rotation_at_every_stretch() -> None:
+    for side, reference in [(6, 6), (12, 6), (9, 6), (4, 6)]:
+        heads = torch.randn(2, 3, side * side, 16)
+        table = rotary_table(side, reference, 16, 10000.0, heads)
+        torch.testing.assert_close(rotate(heads, table), complex_reference(heads, side, reference), rtol=1e-5, atol=1e-5)
+
+
+def test_dot_products_depend_on_distance_alone() -> None:
+    token = torch.randn(1, 1, 1, 16).expand(1, 1, 36, 16)
+    turned = rotate(token, rotary_table(6, 6, 16, 10000.0, token))[0, 0].unflatten(0, (6, 6))
+    torch.testing.assert_close((turned[0, 0] * turned[1, 2]).sum(), (turned[3, 2] * turned[4, 4]).sum())
+
+
+def test_half_precision_is_turned_in_full() -> None:
+    heads = torch.randn(1, 1, 36, 16).bfloat16()
+    table = rotary_table(6, 6, 16, 10000.0, heads)
+    assert table.cos.dtype == torch.float32
+    assert rotate(heads, table).equal(rotate(heads.float(), table).bfloat16())
