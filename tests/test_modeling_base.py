@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sam3_hf.configuration_sam3 import Sam3Config
-from sam3_hf.modeling_sam3 import Sam3Model, Sam3ViTModel
+from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.vision.backbone import Sam3ViTModel
 from tests.support import golden
 
 

@@ -239,7 +239,10 @@ class TestBadInput:
             ({"attention_mask": torch.ones(1, 5)}, "shape of the text"),
             ({"image_index": torch.tensor([2])}, r"must lie in 0\.\.1, got \[2\]"),
             ({"image_index": torch.tensor([-1])}, r"must lie in 0\.\.1"),
-            ({"image_index": None, "input_ids": torch.ones(3, 4).long(), "attention_mask": None}, "do not make 3 prompt"),
+            (
+                {"image_index": None, "input_ids": torch.ones(3, 4).long(), "attention_mask": None},
+                "do not make 3 prompt",
+            ),
             ({"input_ids": torch.ones(1, 33).long(), "attention_mask": None}, "up to 32 tokens per row, got 33"),
         ],
     )

@@ -3,6 +3,7 @@
 JSON written by transformers' own Sam3 configurations loads here, and JSON written here loads there.
 """
 
+from dataclasses import field
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -69,7 +70,7 @@ class Sam3ViTConfig(PreTrainedConfig):
     attention_dropout: float | int = 0.0
     rope_theta: float = 10000.0
     window_size: int = 24
-    global_attn_indexes: list[int] | None = None
+    global_attn_indexes: list[int] = field(default_factory=lambda: [7, 15, 23, 31])
     layer_scale_init_value: float | None = None
     pretrain_image_size: int | list[int] | tuple[int, int] = 336
     hidden_dropout: float | int = 0.0
@@ -81,8 +82,6 @@ class Sam3ViTConfig(PreTrainedConfig):
         if rope_parameters.get("rope_type", "axial") != "axial":
             raise ValueError(f"rope_type must be 'axial', got {rope_parameters['rope_type']!r}.")
         self.rope_theta = rope_parameters.get("rope_theta", self.rope_theta)
-        if self.global_attn_indexes is None:
-            self.global_attn_indexes = [7, 15, 23, 31]
         super().__post_init__(**kwargs)
 
 
@@ -104,30 +103,26 @@ class Sam3VisionConfig(PreTrainedConfig):
     base_config_key = "vision_config"
     sub_configs: ClassVar[dict[str, Any]] = {"backbone_config": Sam3ViTConfig}
 
-    backbone_config: dict | PreTrainedConfig | None = None
+    backbone_config: Any = None
     fpn_hidden_size: int = 256
-    backbone_feature_sizes: list | None = None
-    scale_factors: list[float] | None = None
+    backbone_feature_sizes: list = field(default_factory=lambda: [[288, 288], [144, 144], [72, 72]])
+    scale_factors: list[float] = field(default_factory=lambda: [4.0, 2.0, 1.0, 0.5])
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.backbone_config = _part(Sam3ViTConfig, self.backbone_config)
-        if self.scale_factors is None:
-            self.scale_factors = [4.0, 2.0, 1.0, 0.5]
-        if self.backbone_feature_sizes is None:
-            self.backbone_feature_sizes = [[288, 288], [144, 144], [72, 72]]
         super().__post_init__(**kwargs)
 
     @property
     def image_size(self) -> int | list[int] | tuple[int, int]:
         """Side of the image in pixels, as the backbone has it."""
-        return self.backbone_config.image_size  # pyright: ignore
+        return self.backbone_config.image_size
 
     @image_size.setter
     def image_size(self, value: int) -> None:
-        self.backbone_config.image_size = value  # pyright: ignore
+        self.backbone_config.image_size = value
 
 
 @strict
@@ -248,12 +243,12 @@ class Sam3Config(PreTrainedConfig):
         "mask_decoder_config": Sam3MaskDecoderConfig,
     }
 
-    vision_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
-    geometry_encoder_config: dict | PreTrainedConfig | None = None
-    detr_encoder_config: dict | PreTrainedConfig | None = None
-    detr_decoder_config: dict | PreTrainedConfig | None = None
-    mask_decoder_config: dict | PreTrainedConfig | None = None
+    vision_config: Any = None
+    text_config: Any = None
+    geometry_encoder_config: Any = None
+    detr_encoder_config: Any = None
+    detr_decoder_config: Any = None
+    mask_decoder_config: Any = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -265,8 +260,8 @@ class Sam3Config(PreTrainedConfig):
     @property
     def image_size(self) -> int | list[int] | tuple[int, int]:
         """Side of the image in pixels, as the vision encoder has it."""
-        return self.vision_config.image_size  # pyright: ignore
+        return self.vision_config.image_size
 
     @image_size.setter
     def image_size(self, value: int) -> None:
-        self.vision_config.image_size = value  # pyright: ignore
+        self.vision_config.image_size = value

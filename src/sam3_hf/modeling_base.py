@@ -1,7 +1,6 @@
-"""What every model shares: initial weights, loading that is whole or not at all, and a record of intermediate results."""
+"""What every model shares: initial weights, loading that is whole or not at all, a record of what its layers return."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ class Sam3PreTrainedModel(PreTrainedModel):
     config_class = Sam3Config
     base_model_prefix = "detector_model"
     main_input_name = "pixel_values"
-    input_modalities = ("image", "text")
+    input_modalities: ClassVar[list[str]] = ["image", "text"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -68,7 +67,7 @@ class Sam3PreTrainedModel(PreTrainedModel):
         wants_info = kwargs.pop("output_loading_info", False)
         # Sizes are compared here, by name, instead of in a log message.
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # pyright: ignore
         _check_loaded(cls.__name__, pretrained_model_name_or_path, info)
         return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
 
@@ -113,7 +112,7 @@ class Recording:
                 self.handles.append(module.register_forward_hook(self._attended))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         for handle in self.handles:
             handle.remove()
 
@@ -129,7 +128,9 @@ class Recording:
 
     def states(self, view: Callable[[Tensor], Tensor] = lambda state: state) -> tuple[Tensor, ...] | None:
         """The input of the first layer and the output of each, or `None` if not asked for."""
-        return tuple(view(state) for state in self.records["hidden_states"]) if "hidden_states" in self.records else None
+        if "hidden_states" not in self.records:
+            return None
+        return tuple(view(state) for state in self.records["hidden_states"])
 
     def weights(self) -> tuple[Tensor, ...] | None:
         """The attention weights, or `None` if not asked for."""
@@ -155,7 +156,7 @@ def recording(
     weights = config.output_attentions if weights is None else weights
     if weights and config._attn_implementation != "eager":
         raise ValueError(
-            f"output_attentions=True needs attn_implementation='eager'; this model runs {config._attn_implementation!r}. "
+            f"output_attentions=True needs attn_implementation='eager', not {config._attn_implementation!r}. "
             "Call model.set_attn_implementation('eager') first."
         )
     wanted = {"hidden_states": states, "attentions": weights}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import FloatTensor, LongTensor, Tensor
+from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import ModelOutput
 
@@ -34,8 +34,8 @@ class Sam3VisionEncoderOutput(BaseModelOutputWithPooling):
         attentions: Weights of each ViT block (batch * windows, heads, tokens, tokens), on request.
     """
 
-    fpn_hidden_states: tuple[Tensor, ...] | None = None
-    fpn_position_encoding: tuple[Tensor, ...] | None = None
+    fpn_hidden_states: tuple[Tensor, ...] = None  # pyright: ignore
+    fpn_position_encoding: tuple[Tensor, ...] = None  # pyright: ignore
 
 
 @dataclass
@@ -60,17 +60,17 @@ class Sam3ImageSegmentationOutput(ModelOutput):
         image_index: (rows,) which image each row belongs to.
     """
 
-    pred_masks: FloatTensor | None = None
-    pred_boxes: FloatTensor | None = None
-    pred_logits: FloatTensor | None = None
-    presence_logits: FloatTensor | None = None
-    semantic_seg: FloatTensor | None = None
-    decoder_hidden_states: tuple[FloatTensor, ...] | None = None
-    decoder_reference_boxes: FloatTensor | None = None
-    encoder_hidden_states: tuple[FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[FloatTensor, ...] | None = None
-    vision_attentions: tuple[FloatTensor, ...] | None = None
-    detr_encoder_attentions: tuple[FloatTensor, ...] | None = None
-    detr_decoder_attentions: tuple[FloatTensor, ...] | None = None
-    mask_decoder_attentions: tuple[FloatTensor, ...] | None = None
-    image_index: LongTensor | None = None
+    pred_masks: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    pred_logits: Tensor | None = None
+    presence_logits: Tensor | None = None
+    semantic_seg: Tensor | None = None
+    decoder_hidden_states: tuple[Tensor, ...] | None = None
+    decoder_reference_boxes: Tensor | None = None
+    encoder_hidden_states: tuple[Tensor, ...] | None = None
+    vision_hidden_states: tuple[Tensor, ...] | None = None
+    vision_attentions: tuple[Tensor, ...] | None = None
+    detr_encoder_attentions: tuple[Tensor, ...] | None = None
+    detr_decoder_attentions: tuple[Tensor, ...] | None = None
+    mask_decoder_attentions: tuple[Tensor, ...] | None = None
+    image_index: Tensor | None = None

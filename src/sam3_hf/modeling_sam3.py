@@ -8,17 +8,17 @@ input_boxes -> geometry encoder ----+-> prompt -> DETR encoder -> memory       |
                                           queries . (levels + memory) -> masks'
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import logging
-from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from sam3_hf.configuration_sam3 import Sam3Config
-from sam3_hf.detector.detr_decoder import DecodedQueries, DetrDecoder, DetrDecoderLayer, Memory
+from sam3_hf.detector.detr_decoder import DetrDecoder, DetrDecoderLayer, Memory
 from sam3_hf.detector.detr_encoder import DetrEncoder, DetrEncoderLayer
 from sam3_hf.detector.geometry_encoder import GeometryEncoder
 from sam3_hf.detector.mask_decoder import MaskDecoder
@@ -34,7 +34,6 @@ from sam3_hf.modeling_outputs import (
 from sam3_hf.ops.boxes import to_xyxy
 from sam3_hf.ops.tokens import PaddedTokens, join, to_tokens
 from sam3_hf.text.encoder import CausalAttention, TextEncoder, TextLayer, real_tokens
-from sam3_hf.vision.backbone import Sam3ViTModel
 from sam3_hf.vision.encoder import Sam3VisionModel
 
 logger = logging.get_logger(__name__)
@@ -136,13 +135,13 @@ class Sam3Model(Sam3PreTrainedModel):
         )
 
     @can_return_tuple
-    def forward(
+    def forward(  # noqa: PLR0913, PLR0917
         self,
         pixel_values: Float[Tensor, "B c H W"] | None = None,
-        vision_embeds: ModelOutput | None = None,
+        vision_embeds: Sam3VisionEncoderOutput | Any = None,
         input_ids: Int[Tensor, "T L"] | None = None,
         attention_mask: Tensor | None = None,
-        text_embeds: Tensor | ModelOutput | None = None,
+        text_embeds: Tensor | Sam3TextEncoderOutput | Any = None,
         input_boxes: Float[Tensor, "R N 4"] | None = None,
         input_boxes_labels: Tensor | None = None,
         image_index: Int[Tensor, " P"] | None = None,
@@ -220,12 +219,10 @@ class Sam3Model(Sam3PreTrainedModel):
         states = self.config.output_hidden_states if states is None else states
         return bool(attentions), bool(states)
 
-    def _text(
-        self, input_ids: Tensor | None, text_embeds: Tensor | ModelOutput | None, mask: Tensor | None
-    ) -> PaddedTokens:
+    def _text(self, input_ids: Tensor | None, text_embeds: Any, mask: Tensor | None) -> PaddedTokens:
         """Text features and which of them are real, from ids, from features, or from their plain tensor."""
         if input_ids is not None:
-            text_embeds = self.get_text_features(input_ids, mask, False, False, return_dict=True)
+            text_embeds = self.get_text_features(input_ids, mask, False, False, return_dict=True)  # pyright: ignore
         if isinstance(text_embeds, Tensor):
             values, own_mask = text_embeds, None
         else:
@@ -252,7 +249,7 @@ class Sam3Model(Sam3PreTrainedModel):
             )
         return BoxPrompt.of(boxes, labels).expand(rows)
 
-    def _rows(self, vision: ModelOutput, index: Int[Tensor, " P"]) -> ImageRows:
+    def _rows(self, vision: Sam3VisionEncoderOutput | Any, index: Int[Tensor, " P"]) -> ImageRows:
         """The features of the image of every row; levels coarser than the patch grid are left out."""
         scales = self.config.vision_config.scale_factors
         used = [number for number, scale in enumerate(scales) if scale >= 1]
@@ -286,9 +283,9 @@ def rows_of_images(
             "image_index with the image of every row."
         )
     if image_index is None:
-        device = text.values.device
-        return torch.arange(rows, device=device) if images == rows else torch.zeros(rows, dtype=torch.long, device=device)
-    if not torch.compiler.is_compiling() and not (0 <= int(image_index.min()) and int(image_index.max()) < images):
+        # One image serves every row; otherwise each row has its own.
+        return torch.arange(rows, device=text.values.device) * (images == rows)
+    if not torch.compiler.is_compiling() and not 0 <= int(image_index.min()) <= int(image_index.max()) < images:
         raise ValueError(f"image_index must lie in 0..{images - 1}, got {image_index.tolist()}.")
     return image_index
 
@@ -303,6 +300,3 @@ def exactly_one(**options: object) -> str:
     if len(given) != 1:
         raise ValueError(f"Pass exactly one of {' and '.join(options)}; got {' and '.join(given) or 'none'}.")
     return given[0]
-
-
-__all__ = ["Sam3Model", "Sam3ViTModel", "Sam3VisionModel"]

@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.support import golden
+from tests.support.tolerances import ORIGINAL
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.ops.rotary import rotary_table
-from tests.support import golden
-from tests.support.tolerances import ORIGINAL
 
 
 def attention(backend: str) -> Attention:

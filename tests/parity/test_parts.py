@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
+from tests.support import golden
+from tests.support.tolerances import PART, SAME_MASKS
 from transformers.models.sam3 import modeling_sam3 as theirs
 
 from sam3_hf.detector.detr_decoder import Memory
@@ -16,8 +18,6 @@ from sam3_hf.detector.prompts import BoxPrompt
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.ops.boxes import to_xyxy
 from sam3_hf.ops.tokens import PaddedTokens, to_tokens
-from tests.support import golden
-from tests.support.tolerances import PART, SAME_MASKS
 
 SIDES = [168, 126]
 
@@ -50,7 +50,9 @@ def pair(side: int) -> SimpleNamespace:
         positions=to_tokens(positions),
         size=tuple(grid.shape[-2:]),
         prompt=PaddedTokens(torch.randn(2, 7, 32, generator=generator), valid),
-        boxes=torch.tensor([[[0.4, 0.5, 0.3, 0.2], [0.9, 0.1, 0.5, 0.5]], [[0.5, 0.5, 0.02, 0.9], [0.0, 0.0, 0.0, 0.0]]]),
+        boxes=torch.tensor(
+            [[[0.4, 0.5, 0.3, 0.2], [0.9, 0.1, 0.5, 0.5]], [[0.5, 0.5, 0.02, 0.9], [0.0, 0.0, 0.0, 0.0]]]
+        ),
         labels=torch.tensor([[1, 0], [1, -10]]),
     )
 

@@ -26,7 +26,7 @@ def box_bias(
     """Bias of every query and head towards every cell, as the sum of a column term and a row term."""
     height, width = size
     x1, y1, x2, y2 = to_xyxy(boxes_cxcywh.float()).unbind(-1)
-    dtype = embed_x.layer1.weight.dtype
+    dtype = next(embed_x.parameters()).dtype
     columns = embed_x(_distances(torch.stack([x1, x2], -1), width).to(dtype))  # [P, Q, W, K]
     rows = embed_y(_distances(torch.stack([y1, y2], -1), height).to(dtype))  # [P, Q, H, K]
     return (rows.movedim(-1, 1).unsqueeze(-1) + columns.movedim(-1, 1).unsqueeze(-2)).flatten(3)

@@ -1,6 +1,7 @@
 """DETR decoder: object queries become boxes, layer by layer, and a presence token says if the prompt is there at all.
 
-presence + queries [P, 1+Q, C] read each other, the prompt and the memory [P, N, C] -> queries, boxes, presence per layer
+presence + queries [P, 1+Q, C] read each other, the prompt and the memory [P, N, C]
+-> queries [L, P, Q, C], boxes [L, P, Q, 4], presence logits [L, P, 1], one of each per layer
 """
 
 from typing import NamedTuple
@@ -97,17 +98,17 @@ class DetrDecoder(nn.Module):
         """Each layer starts from the boxes of the one before."""
         rows = len(memory.values)
         like = memory.values
-        boxes = all_rows(self.reference_points, like).float().sigmoid().expand(rows, -1, -1)
-        start = [all_rows(self.presence_token, like), all_rows(self.query_embed, like)]
-        queries = torch.cat(start).expand(rows, -1, -1)
+        start = all_rows(self.reference_points, like).float().sigmoid().expand(rows, -1, -1)
+        tokens = [all_rows(self.presence_token, like), all_rows(self.query_embed, like)]
+        queries = torch.cat(tokens).expand(rows, -1, -1)
         said = []
         for layer in self.layers:
-            start = boxes.detach()
             queries = layer(queries, self._positions(start), prompt, memory, self._bias(start, memory.size))
             presence, objects = queries[:, 0], self.output_layer_norm(queries[:, 1:])
             boxes = (self.box_head(objects).float() + inverse_sigmoid(start)).sigmoid()
             # Parity: the logit is not clamped.
             said.append((objects, boxes, start, self.presence_head(self.presence_layer_norm(presence))))
+            start = boxes.detach()
         return DecodedQueries(*(torch.stack(each) for each in zip(*said, strict=True)))
 
     def _positions(self, boxes_cxcywh: Float[Tensor, "P Q 4"]) -> Float[Tensor, "P 1+Q C"]:

@@ -4,7 +4,6 @@ boxes [P, N, 4] -> where + how large + what is inside + wanted or not -> [P, N, 
 tokens [P, N+1, C] read each other and the image [P, H*W, C] -> PaddedTokens
 """
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -72,9 +71,7 @@ class GeometryEncoder(nn.Module):
             tokens = layer(tokens, valid, image, positions)
         return PaddedTokens(self.output_layer_norm(tokens), valid)
 
-    def _embed(
-        self, image: Float[Tensor, "P M C"], size: tuple[int, int], boxes: BoxPrompt
-    ) -> Float[Tensor, "P N C"]:
+    def _embed(self, image: Float[Tensor, "P M C"], size: tuple[int, int], boxes: BoxPrompt) -> Float[Tensor, "P N C"]:
         """What a box says: its coordinates, the features inside it, its place, and whether it is wanted."""
         direct = self.boxes_direct_project(boxes.boxes_cxcywh.to(image.dtype))
         grid = to_grid(self.vision_layer_norm(image), size)

@@ -59,7 +59,8 @@ def attend(
     Only `eager` and `sdpa` take a mask or a bias, and `flex_attention` does not know `causal`. A call that its backend
     cannot take goes to `sdpa`, that call alone, and says so once.
     """
-    backend = module.config._attn_implementation or "sdpa"
+    config: Any = module.config
+    backend: str = config._attn_implementation or "sdpa"
     if backend not in ("eager", "sdpa") and (mask is not None or (causal and backend == "flex_attention")):
         if not torch.compiler.is_compiling():
             logger.warning_once(f"{backend} cannot take a mask or bias; those calls run on sdpa, the others stay.")

@@ -1,6 +1,7 @@
 """Boxes: formats, scaling, and the inverse of the sigmoid that keeps them in 0..1.
 
-A name says the format: `cxcywh` (centre, size) or `xyxy` (two corners); 0..1 relative to the image unless it ends in `_px`.
+A name says the format: `cxcywh` (centre, size) or `xyxy` (two corners), 0..1 relative to the image unless it ends in
+`_px`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Sine positions: where a cell, a point or a box is, as a vector.
 
-Source: "Attention Is All You Need", in the two-dimensional form of DETR. Computed in float32 whatever the model's dtype,
+Source: "Attention Is All You Need", in the two-dimensional form of DETR. Computed in float32 in every model,
 because a low-precision position cannot tell neighbouring cells of a large grid apart.
 """
 

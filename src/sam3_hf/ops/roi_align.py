@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# Two samples of a bin are more than half a cell apart, so at most four lie within one cell of a given cell (both ends included);
-# two more cover rounding at either end.
+# Two samples of a bin are more than half a cell apart, so at most four lie within one cell of a given cell (both ends
+# included); two more cover rounding at either end.
 _REACH = 6
 
 

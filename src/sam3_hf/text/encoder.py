@@ -13,6 +13,10 @@ from sam3_hf.layers.attention import Attended, attend, split_heads
 from sam3_hf.layers.mlp import FeedForward
 
 
+def _norm(config: CLIPTextConfig) -> nn.LayerNorm:
+    return nn.LayerNorm(config.hidden_size, config.layer_norm_eps)  # pyright: ignore[reportArgumentType]
+
+
 class CausalAttention(nn.Module):
     """Each token reads itself and those before it."""
 
@@ -31,7 +35,8 @@ class CausalAttention(nn.Module):
     def forward(self, tokens: Float[Tensor, "B L W"]) -> Attended:
         """Read backwards."""
         # Parity: padding is not masked; it stands on the right, where no real token looks.
-        query, key, value = (split_heads(project(tokens), self.heads) for project in (self.q_proj, self.k_proj, self.v_proj))
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (split_heads(project(tokens), self.heads) for project in projections)
         attended = attend(self, query, key, value, causal=True)
         return Attended(self.out_proj(attended.output), attended.weights)
 
@@ -41,9 +46,9 @@ class TextLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__()
-        self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.layer_norm1 = _norm(config)
         self.self_attn = CausalAttention(config)
-        self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.layer_norm2 = _norm(config)
         self.mlp = FeedForward(config, dropout=0.0)
 
     def forward(self, tokens: Float[Tensor, "B L W"]) -> Float[Tensor, "B L W"]:
@@ -87,7 +92,7 @@ class TextTransformer(nn.Module):
         super().__init__()
         self.embeddings = TextEmbeddings(config)
         self.encoder = TextLayers(config)
-        self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.final_layer_norm = _norm(config)
 
     def forward(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L W"]:
         """Embed, read, normalise."""
@@ -102,7 +107,7 @@ class TextEncoder(nn.Module):
         self.config = config
         self.text_model = TextTransformer(config)
         # Parity: checkpoints hold CLIP's projection; SAM 3 reads the tokens before it and never runs it.
-        self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
+        self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)  # pyright: ignore[reportArgumentType]
 
     def forward(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L W"]:
         """Features of every token.

@@ -98,10 +98,9 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         self.patch = square_side(config.patch_size, "patch_size")
         self.embeddings = Embeddings(config)
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.layers = nn.ModuleList(
-            ViTLayer(config, 0 if index in (config.global_attn_indexes or []) else config.window_size)
-            for index in range(config.num_hidden_layers)
-        )
+        whole = config.global_attn_indexes
+        self.windows = [0 if index in whole else config.window_size for index in range(config.num_hidden_layers)]
+        self.layers = nn.ModuleList(ViTLayer(config, window) for window in self.windows)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -118,7 +117,7 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         """Turn images into tokens.
 
         Args:
-            pixel_values: Normalised images (batch, channels, side, side), square, the side a multiple of the patch size.
+            pixel_values: Normalised images (batch, channels, side, side), the side a multiple of the patch size.
             output_attentions: Also return attention weights per block, (batch * windows, heads, tokens, tokens);
                 needs `attn_implementation="eager"`.
             output_hidden_states: Also return the embeddings and the tokens after each block.
@@ -134,11 +133,11 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         grid = self.embeddings(pixel_values.to(self.embeddings.patch_embeddings.projection.weight.dtype))
         grid = self.layer_norm(grid)
         side = grid.shape[1]
-        tables = {window: self._rotary(window or side, grid) for window in {layer.window for layer in self.layers}}
+        tables = {window: self._rotary(window or side, grid) for window in (0, self.config.window_size)}
         layers = {"hidden_states": ViTLayer, "attentions": Attention}
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
-            for layer in self.layers:
-                grid = layer(grid, tables[layer.window])
+            for layer, window in zip(self.layers, self.windows, strict=True):
+                grid = layer(grid, tables[window])
         return BaseModelOutput(
             last_hidden_state=grid.flatten(1, 2),
             hidden_states=seen.states(lambda state: state.flatten(1, 2)),

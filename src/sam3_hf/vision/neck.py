@@ -15,7 +15,7 @@ def _scaling(channels: int, scale: float) -> nn.Sequential:
     options = {
         4.0: lambda: [nn.ConvTranspose2d(channels, half, 2, 2), nn.GELU(), nn.ConvTranspose2d(half, quarter, 2, 2)],
         2.0: lambda: [nn.ConvTranspose2d(channels, half, 2, 2)],
-        1.0: lambda: [],
+        1.0: list,
         0.5: lambda: [nn.MaxPool2d(2, 2)],
     }
     if scale not in options:
