@@ -191,9 +191,11 @@ class TestReuse:
         outputs = run(tiny, pixel_values=inputs["pixel_values"], text_embeds=text, attention_mask=mask)
         assert_same(outputs, expected)
 
-    def test_text_features_remember_their_padding(self, tiny: Sam3Model) -> None:
+    @pytest.mark.parametrize("form", ["object", "tensor"])
+    def test_text_features_remember_their_padding(self, tiny: Sam3Model, form: str) -> None:
         inputs = golden.case("text_only").inputs
         text = tiny.get_text_features(inputs["input_ids"])
+        text = text if form == "object" else text.pooler_output
         assert_same(run(tiny, pixel_values=inputs["pixel_values"][:1], text_embeds=text), run(tiny, **inputs))
 
     def test_padding_is_found_without_an_attention_mask(self, tiny: Sam3Model) -> None:

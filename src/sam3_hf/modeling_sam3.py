@@ -121,17 +121,19 @@ class Sam3Model(Sam3PreTrainedModel):
             return_dict: `False` for a tuple.
 
         Returns:
-            `pooler_output` holds what the model reads, (texts, length, width); `attention_mask` what is real of it.
+            `pooler_output` holds what the model reads, (texts, length, width), zero where a token is padding;
+            `attention_mask` what is real of it.
         """
         layers = {"hidden_states": TextLayer, "attentions": CausalAttention}
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
             tokens = self.text_encoder(input_ids)
+        real = real_tokens(input_ids) if attention_mask is None else attention_mask.bool()
         return Sam3TextEncoderOutput(
             last_hidden_state=tokens,
-            pooler_output=self.text_projection(tokens),
+            pooler_output=self.text_projection(tokens).masked_fill(~real.unsqueeze(-1), 0),
             hidden_states=seen.states(),
             attentions=seen.weights(),
-            attention_mask=real_tokens(input_ids) if attention_mask is None else attention_mask.bool(),
+            attention_mask=real,
         )
 
     @can_return_tuple
@@ -159,7 +161,7 @@ class Sam3Model(Sam3PreTrainedModel):
             vision_embeds: What `get_vision_features` returned, instead of `pixel_values`.
             input_ids: Token ids (rows or 1, length), or `text_embeds`.
             attention_mask: (rows or 1, length), 0 where a token is padding. If not given: where `input_ids` is 0, as
-                `text_embeds` has it, or nowhere for a plain tensor.
+                `text_embeds` has it, or where a plain tensor is zero.
             text_embeds: What `get_text_features` returned, or its `pooler_output`, instead of `input_ids`.
             input_boxes: (rows or 1, boxes, 4) centre x, centre y, width, height, relative to the image (0..1).
             input_boxes_labels: (rows or 1, boxes) 1 for a positive example, 0 for a negative one, -10 for padding;
@@ -178,6 +180,8 @@ class Sam3Model(Sam3PreTrainedModel):
         exactly_one(input_ids=input_ids, text_embeds=text_embeds)
         output_attentions, output_hidden_states = self._wanted(output_attentions, output_hidden_states)
         vision = vision_embeds or self.vision_encoder(pixel_values, output_attentions, output_hidden_states)
+        if vision.fpn_hidden_states is None:  # from a model that shares the ViT and has a neck of its own
+            vision = self.vision_encoder.pyramid(vision)
         text = self._text(input_ids, text_embeds, attention_mask)
         index = rows_of_images(len(vision.fpn_hidden_states[0]), text, input_boxes, image_index)
         image = self._rows(vision, index)
@@ -229,7 +233,7 @@ class Sam3Model(Sam3PreTrainedModel):
             values, own_mask = text_embeds.pooler_output, getattr(text_embeds, "attention_mask", None)
         mask = own_mask if mask is None else mask
         if mask is None:
-            mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+            mask = values.ne(0).any(-1)
         if mask.shape != values.shape[:2]:
             raise ValueError(
                 f"attention_mask must have the shape of the text, {tuple(values.shape[:2])}, got {tuple(mask.shape)}."
