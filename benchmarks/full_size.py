@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import time
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -43,7 +43,8 @@ def convert(folder: Path) -> dict:
     """The command of the README, called from Python."""
     from sam3_hf.conversion.convert import convert_checkpoint
 
-    vocabulary = str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz")
+    package = Path(find_spec("open_clip").origin).parent  # found, not imported
+    vocabulary = package / "bpe_simple_vocab_16e6.txt.gz"
     convert_checkpoint(folder / "sam3.pt", folder / "model", tokenizer=vocabulary, overwrite=True)
     return {}
 

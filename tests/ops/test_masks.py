@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from pycocotools import mask as coco
+from tests.support.masks import blobs, noise
 from torch.nn import functional as F
 
 from sam3_hf.ops.masks import (
@@ -14,7 +15,6 @@ from sam3_hf.ops.masks import (
     logit_threshold,
     resize_logits,
 )
-from tests.support.masks import blobs, noise
 
 SOURCES = [(48, 48), (33, 57), (7, 5), (1, 1), (2, 9)]
 TARGETS = [(150, 200), (121, 33), (1, 1), (20, 31), (3, 400), (48, 60), (33, 57)]

@@ -19,7 +19,9 @@ def test_grid_tells_rows_in_the_first_half_and_columns_in_the_second() -> None:
 
 
 def test_the_last_cell_is_one_turn() -> None:
-    torch.testing.assert_close(grid_positions((4, 4), 4, torch.zeros(1))[0, :2, -1, 0], torch.tensor([0.0, 1.0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        grid_positions((4, 4), 4, torch.zeros(1))[0, :2, -1, 0], torch.tensor([0.0, 1.0]), atol=1e-5, rtol=0
+    )
 
 
 def test_large_grids_keep_their_cells_apart_in_half_precision() -> None:

@@ -18,7 +18,9 @@ def test_equals_complex_rotation_at_every_stretch() -> None:
     for side, reference in [(6, 6), (12, 6), (9, 6), (4, 6)]:
         heads = torch.randn(2, 3, side * side, 16)
         table = rotary_table(side, reference, 16, 10000.0, heads)
-        torch.testing.assert_close(rotate(heads, table), complex_reference(heads, side, reference), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            rotate(heads, table), complex_reference(heads, side, reference), rtol=1e-5, atol=1e-5
+        )
 
 
 def test_dot_products_depend_on_distance_alone() -> None:

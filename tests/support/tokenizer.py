@@ -2,7 +2,7 @@
 
 import gzip
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from transformers import CLIPTokenizer
@@ -16,7 +16,8 @@ TINY_VOCABULARY = 1024
 
 def merges_file() -> Path:
     """The file in the open_clip wheel, found without importing open_clip."""
-    return Path(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"))
+    (folder,) = find_spec("open_clip").submodule_search_locations
+    return Path(folder) / "bpe_simple_vocab_16e6.txt.gz"
 
 
 def write_cut_merges(path: Path, vocabulary: int = TINY_VOCABULARY) -> Path:

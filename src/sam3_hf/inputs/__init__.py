@@ -1,0 +1,1 @@
+"""What users hand over (images, maps, texts, boxes), made into tensors."""
