@@ -1,3 +1,46 @@
 """SAM 3 (Segment Anything with Concepts) as a Hugging Face Transformers-style package."""
 
+from sam3_hf.auto import register_auto_classes, unregister_auto_classes
+from sam3_hf.configuration_sam3 import (
+    Sam3Config,
+    Sam3DETRDecoderConfig,
+    Sam3DETREncoderConfig,
+    Sam3GeometryEncoderConfig,
+    Sam3MaskDecoderConfig,
+    Sam3VisionConfig,
+    Sam3ViTConfig,
+)
+from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
+from sam3_hf.modeling_base import Sam3PreTrainedModel
+from sam3_hf.modeling_outputs import Sam3ImageSegmentationOutput, Sam3TextEncoderOutput, Sam3VisionEncoderOutput
+from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.processing_sam3 import Sam3Processor
+from sam3_hf.tokenization_sam3 import build_tokenizer
+from sam3_hf.vision.backbone import Sam3ViTModel
+from sam3_hf.vision.encoder import Sam3VisionModel
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Sam3Config",
+    "Sam3DETRDecoderConfig",
+    "Sam3DETREncoderConfig",
+    "Sam3GeometryEncoderConfig",
+    "Sam3ImageProcessor",
+    "Sam3ImageSegmentationOutput",
+    "Sam3MaskDecoderConfig",
+    "Sam3Model",
+    "Sam3PreTrainedModel",
+    "Sam3Processor",
+    "Sam3TextEncoderOutput",
+    "Sam3ViTConfig",
+    "Sam3ViTModel",
+    "Sam3VisionConfig",
+    "Sam3VisionEncoderOutput",
+    "Sam3VisionModel",
+    "build_tokenizer",
+    "register_auto_classes",
+    "unregister_auto_classes",
+]
+
+register_auto_classes()

@@ -128,6 +128,7 @@ class Sam3Model(Sam3PreTrainedModel):
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
             tokens = self.text_encoder(input_ids)
         real = real_tokens(input_ids) if attention_mask is None else attention_mask.bool()
+        check_mask(real, tokens)
         return Sam3TextEncoderOutput(
             last_hidden_state=tokens,
             pooler_output=self.text_projection(tokens).masked_fill(~real.unsqueeze(-1), 0),
@@ -234,10 +235,7 @@ class Sam3Model(Sam3PreTrainedModel):
         mask = own_mask if mask is None else mask
         if mask is None:
             mask = values.ne(0).any(-1)
-        if mask.shape != values.shape[:2]:
-            raise ValueError(
-                f"attention_mask must have the shape of the text, {tuple(values.shape[:2])}, got {tuple(mask.shape)}."
-            )
+        check_mask(mask, values)
         return PaddedTokens(values.to(self.dtype), mask.bool())
 
     def _boxes(self, boxes: Tensor | None, labels: Tensor | None, image: ImageRows) -> BoxPrompt:
@@ -260,6 +258,14 @@ class Sam3Model(Sam3PreTrainedModel):
         levels = tuple(take(vision.fpn_hidden_states[number], index) for number in used)
         positions = to_tokens(vision.fpn_position_encoding[used[-1]][:1])
         return ImageRows(levels, to_tokens(levels[-1]), positions)
+
+
+def check_mask(mask: Tensor, text: Float[Tensor, "T L C"]) -> None:
+    """Refuse an attention mask that is not one number per token."""
+    if mask.shape != text.shape[:2]:
+        raise ValueError(
+            f"attention_mask must have the shape of the text, {tuple(text.shape[:2])}, got {tuple(mask.shape)}."
+        )
 
 
 def take(maps: Float[Tensor, "B C H W"], index: Int[Tensor, " P"]) -> Float[Tensor, "P C H W"]:
