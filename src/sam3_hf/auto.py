@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer, CL
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING, AutoImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, PROCESSOR_MAPPING_NAMES  # pyright: ignore
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
 from sam3_hf.configuration_sam3 import Sam3Config, Sam3VisionConfig, Sam3ViTConfig
@@ -39,7 +39,7 @@ def register_auto_classes() -> None:
     AutoTokenizer.register(Sam3Config, CLIPTokenizer, exist_ok=True)
     # `AutoModel.register` insists on a configuration of the same name, and a processor's name is first looked up among
     # transformers' own; both tables are written directly.
-    MODEL_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)
+    MODEL_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)  # pyright: ignore
     PROCESSOR_MAPPING_NAMES.pop("sam3", None)
 
 

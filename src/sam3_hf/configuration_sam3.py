@@ -9,19 +9,20 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPTextConfig, PreTrainedConfig
 
+# The released text encoder: 24 layers of width 1024 over 32 tokens.
 _TEXT_DEFAULTS: dict[str, Any] = {
+    "max_position_embeddings": 32,
     "vocab_size": 49408,
+    "num_hidden_layers": 24,
     "hidden_size": 1024,
     "intermediate_size": 4096,
-    "projection_dim": 512,
-    "num_hidden_layers": 24,
     "num_attention_heads": 16,
-    "max_position_embeddings": 32,
     "hidden_act": "gelu",
+    "projection_dim": 512,
 }
 
 
-def _part(config_class: type[PreTrainedConfig], given: Any, **defaults: Any) -> PreTrainedConfig:
+def as_part(config_class: type[PreTrainedConfig], given: Any, **defaults: Any) -> PreTrainedConfig:
     """The sub-configuration as `config_class`, from nothing, a dictionary, or a configuration of another package."""
     if isinstance(given, config_class):
         return given
@@ -58,21 +59,21 @@ class Sam3ViTConfig(PreTrainedConfig):
     model_type = "sam3_vit_model"
     base_config_key = "backbone_config"
 
-    hidden_size: int = 1024
-    intermediate_size: int = 4736
-    num_hidden_layers: int = 32
-    num_attention_heads: int = 16
-    num_channels: int = 3
     image_size: int | list[int] | tuple[int, int] = 1008
     patch_size: int | list[int] | tuple[int, int] = 14
+    num_channels: int = 3
+    num_hidden_layers: int = 32
+    hidden_size: int = 1024
+    num_attention_heads: int = 16
+    intermediate_size: int = 4736
     hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-6
-    attention_dropout: float | int = 0.0
-    rope_theta: float = 10000.0
     window_size: int = 24
     global_attn_indexes: list[int] = field(default_factory=lambda: [7, 15, 23, 31])
-    layer_scale_init_value: float | None = None
     pretrain_image_size: int | list[int] | tuple[int, int] = 336
+    rope_theta: float = 10000.0
+    layer_norm_eps: float = 1e-6
+    layer_scale_init_value: float | None = None
+    attention_dropout: float | int = 0.0
     hidden_dropout: float | int = 0.0
     initializer_range: float = 0.02
 
@@ -104,15 +105,15 @@ class Sam3VisionConfig(PreTrainedConfig):
     sub_configs: ClassVar[dict[str, Any]] = {"backbone_config": Sam3ViTConfig}
 
     backbone_config: Any = None
+    scale_factors: list[float] = field(default_factory=lambda: [4.0, 2.0, 1.0, 0.5])
     fpn_hidden_size: int = 256
     backbone_feature_sizes: list = field(default_factory=lambda: [[288, 288], [144, 144], [72, 72]])
-    scale_factors: list[float] = field(default_factory=lambda: [4.0, 2.0, 1.0, 0.5])
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-6
     initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    hidden_act: str = "gelu"
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.backbone_config = _part(Sam3ViTConfig, self.backbone_config)
+        self.backbone_config = as_part(Sam3ViTConfig, self.backbone_config)
         super().__post_init__(**kwargs)
 
     @property
@@ -126,94 +127,95 @@ class Sam3VisionConfig(PreTrainedConfig):
 
 
 @strict
-class Sam3GeometryEncoderConfig(PreTrainedConfig):
-    """Geometry encoder: example boxes become prompt tokens.
+class DetectorPartConfig(PreTrainedConfig):
+    """What every part of the detector is told.
 
     Args:
         hidden_size: Width of a token.
-        num_layers: Transformer layers.
         num_attention_heads: Heads per attention.
-        intermediate_size: Width inside the feed-forward layers.
-        dropout: Dropout on the result of attention and feed-forward layers while training.
-        hidden_act: Activation of the feed-forward layers.
-        hidden_dropout: Dropout inside the feed-forward layers.
+        dropout: Dropout while training, on what attention and feed-forward layers return.
         layer_norm_eps: Kept for compatibility with published files and not applied, see `sam3_hf.layers.norm`.
-        roi_size: Side of the feature window that is pooled from each box.
         initializer_range: Standard deviation of the initial weights.
+    """
+
+    hidden_size: int = 256
+    num_attention_heads: int = 8
+    dropout: float | int = 0.1
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+
+@strict
+class DetectorTransformerConfig(DetectorPartConfig):
+    """A part of the detector that is a stack of transformer layers.
+
+    Args:
+        num_layers: Transformer layers.
+        intermediate_size: Width inside the feed-forward layers.
+        hidden_act: Activation of the feed-forward layers.
+        hidden_dropout: Kept for compatibility with published files, where it is 0; feed-forward layers use `dropout`.
+        **kwargs: Arguments of `DetectorPartConfig`.
+    """
+
+    num_layers: int = 6
+    intermediate_size: int = 2048
+    hidden_act: str = "relu"
+    hidden_dropout: float | int = 0.0
+
+
+@strict
+class Sam3GeometryEncoderConfig(DetectorTransformerConfig):
+    """Geometry encoder: example boxes become prompt tokens.
+
+    Args:
+        num_layers: Transformer layers.
+        roi_size: Side of the feature window that is pooled from each box.
+        **kwargs: Arguments of `DetectorTransformerConfig`.
     """
 
     model_type = "sam3_geometry_encoder"
 
-    hidden_size: int = 256
     num_layers: int = 3
-    num_attention_heads: int = 8
-    intermediate_size: int = 2048
-    dropout: float | int = 0.1
-    hidden_act: str = "relu"
-    hidden_dropout: float | int = 0.0
-    layer_norm_eps: float = 1e-6
     roi_size: int = 7
-    initializer_range: float = 0.02
 
 
 @strict
-class Sam3DETREncoderConfig(PreTrainedConfig):
-    """DETR encoder: image tokens read the prompt. Arguments as in `Sam3GeometryEncoderConfig`."""
+class Sam3DETREncoderConfig(DetectorTransformerConfig):
+    """DETR encoder: image tokens read the prompt. Arguments are those of `DetectorTransformerConfig`."""
 
     model_type = "sam3_detr_encoder"
     attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "num_layers"}
 
-    hidden_size: int = 256
-    num_layers: int = 6
-    num_attention_heads: int = 8
-    intermediate_size: int = 2048
-    dropout: float | int = 0.1
-    hidden_act: str = "relu"
-    hidden_dropout: float | int = 0.0
-    layer_norm_eps: float = 1e-6
-    initializer_range: float = 0.02
-
 
 @strict
-class Sam3DETRDecoderConfig(PreTrainedConfig):
-    """DETR decoder: object queries become boxes. Arguments as in `Sam3GeometryEncoderConfig`, and `num_queries`."""
+class Sam3DETRDecoderConfig(DetectorTransformerConfig):
+    """DETR decoder: object queries become boxes.
+
+    Args:
+        num_queries: Objects that can be found per prompt.
+        **kwargs: Arguments of `DetectorTransformerConfig`.
+    """
 
     model_type = "sam3_detr_decoder"
     attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "num_layers"}
 
-    hidden_size: int = 256
-    num_layers: int = 6
     num_queries: int = 200
-    num_attention_heads: int = 8
-    intermediate_size: int = 2048
-    dropout: float | int = 0.1
-    hidden_act: str = "relu"
-    hidden_dropout: float | int = 0.0
-    layer_norm_eps: float = 1e-6
-    initializer_range: float = 0.02
 
 
 @strict
-class Sam3MaskDecoderConfig(PreTrainedConfig):
+class Sam3MaskDecoderConfig(DetectorPartConfig):
     """Mask decoder: object queries become masks.
 
     Args:
-        hidden_size: Channels of the pixel features.
+        dropout: Dropout while training, on what the prompt attention returns.
         num_upsampling_stages: Stages of the pixel decoder that a checkpoint stores.
-        layer_norm_eps: Kept for compatibility with published files and not applied, see `sam3_hf.layers.norm`.
-        dropout: Dropout on the result of the prompt attention while training.
-        num_attention_heads: Heads of the prompt attention.
-        initializer_range: Standard deviation of the initial weights.
+        **kwargs: Arguments of `DetectorPartConfig`.
     """
 
     model_type = "sam3_mask_decoder"
 
-    hidden_size: int = 256
-    num_upsampling_stages: int = 3
-    layer_norm_eps: float = 1e-6
     dropout: float | int = 0.0
-    num_attention_heads: int = 8
-    initializer_range: float = 0.02
+    num_upsampling_stages: int = 3
 
 
 @strict
@@ -243,18 +245,18 @@ class Sam3Config(PreTrainedConfig):
         "mask_decoder_config": Sam3MaskDecoderConfig,
     }
 
-    vision_config: Any = None
     text_config: Any = None
+    vision_config: Any = None
     geometry_encoder_config: Any = None
     detr_encoder_config: Any = None
-    detr_decoder_config: Any = None
     mask_decoder_config: Any = None
+    detr_decoder_config: Any = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
         for name, config_class in self.sub_configs.items():
             defaults = _TEXT_DEFAULTS if name == "text_config" else {}
-            setattr(self, name, _part(config_class, getattr(self, name), **defaults))
+            setattr(self, name, as_part(config_class, getattr(self, name), **defaults))
         super().__post_init__(**kwargs)
 
     @property

@@ -21,10 +21,10 @@ class Sam3PreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities: ClassVar[list[str]] = ["image", "text"]
     supports_gradient_checkpointing = True
-    _supports_sdpa = True
+    _supports_attention_backend = True
     _supports_flash_attn = True
     _supports_flex_attn = True
-    _supports_attention_backend = True
+    _supports_sdpa = True
     _no_split_modules: ClassVar[list[str]] = [
         "Embeddings",
         "ViTLayer",

@@ -232,11 +232,9 @@ class Sam3Model(Sam3PreTrainedModel):
             values, own_mask = text_embeds, None
         else:
             values, own_mask = text_embeds.pooler_output, getattr(text_embeds, "attention_mask", None)
-        mask = own_mask if mask is None else mask
-        if mask is None:
-            mask = values.ne(0).any(-1)
-        check_mask(mask, values)
-        return PaddedTokens(values.to(self.dtype), mask.bool())
+        real: Tensor = next((known for known in (mask, own_mask) if known is not None), values.ne(0).any(-1))
+        check_mask(real, values)
+        return PaddedTokens(values.to(self.dtype), real.bool())
 
     def _boxes(self, boxes: Tensor | None, labels: Tensor | None, image: ImageRows) -> BoxPrompt:
         """Example boxes of every row."""

@@ -1,0 +1,60 @@
+"""What README says works."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.folders import write_model_folder
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the examples mention; `facebook/sam3` is a small model."""
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    write_model_folder(folder / "facebook" / "sam3")
+    return folder
+
+
+def test_python_examples_run(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(desk)
+    namespace: dict = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert capsys.readouterr().out.startswith("torch.Size([")
+
+
+def test_the_main_commands_run(desk: Path) -> None:
+    commands = [line for line in blocks("bash")[0].splitlines() if not line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    programs = {"python": [sys.executable], "sam3-hf": [sys.executable, "-m", "sam3_hf"]}
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        subprocess.run([*programs[program], *arguments], cwd=desk, check=True, capture_output=True, timeout=200)
+    assert {path.name for path in (desk / "sam3_output").iterdir()} == {"astronaut.json", "astronaut.png"}
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_parity_table_repeats_the_document() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \|", README, re.MULTILINE)
+    document = (ROOT / "docs" / "parity.md").read_text()
+    assert len(rows) == 5
+    for name, tolerance, largest in rows:
+        assert f"| `{name}` | {tolerance} | {largest} |" in document
