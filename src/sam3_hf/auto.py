@@ -7,22 +7,48 @@ classes themselves (`transformers.Sam3Model`, ...) are never touched.
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer, CLIPTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForZeroShotObjectDetection,
+    AutoProcessor,
+    AutoTokenizer,
+    CLIPTokenizer,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING, AutoImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, PROCESSOR_MAPPING_NAMES  # pyright: ignore
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from sam3_hf.configuration_sam3 import Sam3Config, Sam3VisionConfig, Sam3ViTConfig
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.pipelines.promptable_segmentation import PromptableSegmentationPipeline
 from sam3_hf.processing_sam3 import Sam3Processor
 from sam3_hf.vision.backbone import Sam3ViTModel
 from sam3_hf.vision.encoder import Sam3VisionModel
 
+PIPELINE = "promptable-segmentation"
 _MODELS: dict[Any, Any] = {Sam3Config: Sam3Model, Sam3VisionConfig: Sam3VisionModel, Sam3ViTConfig: Sam3ViTModel}
-_MAPPINGS = (CONFIG_MAPPING, MODEL_MAPPING, PROCESSOR_MAPPING, IMAGE_PROCESSOR_MAPPING, TOKENIZER_MAPPING)
+_DETECTION_MAPPING: Any = AutoModelForZeroShotObjectDetection._model_mapping
+_MAPPINGS = (
+    CONFIG_MAPPING,
+    MODEL_MAPPING,
+    _DETECTION_MAPPING,
+    PROCESSOR_MAPPING,
+    IMAGE_PROCESSOR_MAPPING,
+    TOKENIZER_MAPPING,
+)
+# transformers' own processors of these names are found before registered ones, so they step aside.
+_PROCESSOR_NAMES = {
+    name: PROCESSOR_MAPPING_NAMES[name] for name in ("sam3", "sam3_video") if name in PROCESSOR_MAPPING_NAMES
+}
+
+
+class Sam3VideoProcessor(Sam3Processor):
+    """What the released repository calls its processor; for images it is `Sam3Processor`."""
 
 
 def register_auto_classes() -> None:
@@ -33,6 +59,7 @@ def register_auto_classes() -> None:
     AutoConfig.register("sam3", Sam3Config, exist_ok=True)
     for config, model in _MODELS.items():
         AutoModel.register(config, model, exist_ok=True)
+    AutoModelForZeroShotObjectDetection.register(Sam3Config, Sam3Model, exist_ok=True)
     backends = {"torchvision": Sam3ImageProcessor, "pil": Sam3ImageProcessor}
     AutoImageProcessor.register(Sam3Config, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(Sam3Config, Sam3Processor, exist_ok=True)
@@ -40,7 +67,14 @@ def register_auto_classes() -> None:
     # `AutoModel.register` insists on a configuration of the same name, and a processor's name is first looked up among
     # transformers' own; both tables are written directly.
     MODEL_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)  # pyright: ignore
-    PROCESSOR_MAPPING_NAMES.pop("sam3", None)
+    _DETECTION_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)
+    AutoProcessor.register(transformers.Sam3VideoConfig, Sam3VideoProcessor, exist_ok=True)
+    for name in _PROCESSOR_NAMES:
+        PROCESSOR_MAPPING_NAMES.pop(name, None)
+    if PIPELINE not in PIPELINE_REGISTRY.supported_tasks:
+        PIPELINE_REGISTRY.register_pipeline(
+            PIPELINE, PromptableSegmentationPipeline, pt_model=AutoModel, type="multimodal"
+        )
 
 
 def unregister_auto_classes() -> None:
@@ -48,4 +82,5 @@ def unregister_auto_classes() -> None:
     for mapping in _MAPPINGS:
         for key in ("sam3", *_MODELS, transformers.Sam3VideoConfig):
             mapping._extra_content.pop(key, None)
-    PROCESSOR_MAPPING_NAMES["sam3"] = "Sam3Processor"
+    PROCESSOR_MAPPING_NAMES.update(_PROCESSOR_NAMES)
+    PIPELINE_REGISTRY.supported_tasks.pop(PIPELINE, None)

@@ -1,0 +1,1 @@
+"""Whole tasks, from an image to results."""
