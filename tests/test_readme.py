@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, document: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,14 @@ def test_python_examples_run(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), namespace)
     assert capsys.readouterr().out.startswith("torch.Size([")
+
+
+@pytest.mark.parametrize("name", ["prompts"])
+def test_python_examples_of_documents_run(name: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    namespace: dict = {}
+    for block in blocks("python", (ROOT / "docs" / f"{name}.md").read_text()):
+        exec(compile(block, name, "exec"), namespace)
 
 
 def test_the_main_commands_run(desk: Path) -> None:

@@ -103,6 +103,11 @@ def test_booleans_are_black_and_white():
     assert read(RGB > 127).unique().tolist() == [0, 255]
 
 
+@pytest.mark.parametrize("height", [1, 3, 4])
+def test_pillow_images_of_few_rows_are_not_ambiguous(height):
+    assert torch.equal(read(Image.fromarray(RGB[:height])), PICTURE[:, :height])
+
+
 def test_a_given_order_settles_an_ambiguous_shape():
     image = np.arange(3 * 7 * 3, dtype=np.uint8).reshape(3, 7, 3)
     assert read(image, "channels_first").shape == (3, 7, 3)

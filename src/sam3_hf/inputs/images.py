@@ -46,8 +46,9 @@ def read_image(image: Any, order: str | None, convert_rgb: bool) -> Shaped[Tenso
     Raises:
         ValueError: Not an image, or an array whose shape, order, type or values cannot be those of an image.
     """
-    values = _values(_without_palette(_open(image)))
-    picture = _channels_first(values, order)
+    opened = _without_palette(_open(image))
+    values = _values(opened)
+    picture = _channels_first(values, ChannelDimension.LAST if isinstance(opened, Image.Image) else order)
     if min(picture.shape) == 0:
         raise ValueError(f"An image needs at least one pixel; got shape {tuple(values.shape)}.")
     if len(picture) != 3 and not convert_rgb:
