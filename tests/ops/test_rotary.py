@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from sam3_hf.ops.rotary import rotary_table, rotate
@@ -21,6 +22,14 @@ def test_equals_complex_rotation_at_every_stretch() -> None:
         torch.testing.assert_close(
             rotate(heads, table), complex_reference(heads, side, reference), rtol=1e-5, atol=1e-5
         )
+
+
+def test_compiled_and_eager_forms_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = torch.randn(2, 3, 36, 16)
+    table = rotary_table(6, 6, 16, 10000.0, heads)
+    eager = rotate(heads, table)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(rotate(heads, table), eager)
 
 
 def test_dot_products_depend_on_distance_alone() -> None:

@@ -38,6 +38,11 @@ def rotary_table(side: int, reference_side: int, head_size: int, theta: float, l
 
 def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor, "B K N D"]:
     """Turn each pair of neighbouring channels by its angle, in float32, and return to the given dtype."""
-    first, second = heads.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
-    return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
+    pairs = heads.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        # The same product written out, which compilers fuse; eagerly it would take four times as long.
+        first, second = pairs.unbind(-1)
+        turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
+        return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
+    turn = torch.complex(table.cos, table.sin)
+    return torch.view_as_real(torch.view_as_complex(pairs) * turn).flatten(-2).to(heads.dtype)
