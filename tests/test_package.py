@@ -17,8 +17,10 @@ SOURCE = Path(sam3_hf.__file__).parent
 # A file may import files of lower floors, and of its own folder.
 FLOORS = {
     "configuration_sam3": 0,
+    "hub": -1,
     "ops": 0,
     "model_card": 0,
+    "repository": 1,
     "loaded_weights": 0,
     "released_names": 0,
     "weight_files": 0,
@@ -27,7 +29,6 @@ FLOORS = {
     "layers": 1,
     "inputs": 1,
     "results": 1,
-    "hub_access": 1,
     "configuration_sam3_tracker": 1,
     "image_processing_sam3_tracker": 2,
     "image_processing_sam3": 3,

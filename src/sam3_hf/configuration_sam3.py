@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPTextConfig, PreTrainedConfig
 
+from sam3_hf.hub import ConfigFromHub
+
 # The released text encoder: 24 layers of width 1024 over 32 tokens.
 _TEXT_DEFAULTS: dict[str, Any] = {
     "max_position_embeddings": 32,
@@ -219,7 +221,7 @@ class Sam3MaskDecoderConfig(DetectorPartConfig):
 
 
 @strict
-class Sam3Config(PreTrainedConfig):
+class Sam3Config(ConfigFromHub, PreTrainedConfig):
     """Configuration of `Sam3Model`; the defaults are those of the released model.
 
     `Sam3Config.from_pretrained` also reads the released `sam3_video` layout, whose detector it takes.
@@ -258,6 +260,16 @@ class Sam3Config(PreTrainedConfig):
             defaults = _TEXT_DEFAULTS if name == "text_config" else {}
             setattr(self, name, as_part(config_class, getattr(self, name), **defaults))
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The fields of a file, and the arguments that were not used, as `transformers.PreTrainedConfig` has it."""
+        values, unused = super().get_config_dict(*args, **kwargs)
+        detector = values.get(cls.base_config_key)
+        if detector and values.get("dtype"):
+            # Saving a model that was cast to another type updates the outer type alone.
+            values = values | {cls.base_config_key: detector | {"dtype": values["dtype"]}}
+        return values, unused
 
     @property
     def image_size(self) -> int | list[int] | tuple[int, int]:

@@ -1,14 +1,20 @@
 """What every model shares: initial weights, loading that is whole or not at all, a record of what its layers return."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pickle import UnpicklingError
 from typing import Any, ClassVar, TypeVar
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from sam3_hf.configuration_sam3 import Sam3Config
+from sam3_hf.hub import from_hub, hub_options
+from sam3_hf.loaded_weights import check_finite, check_names, missing_parts
+from sam3_hf.released_names import GARBLED
+from sam3_hf.weight_files import check_source
 
 Model = TypeVar("Model", bound="Sam3PreTrainedModel")
 
@@ -57,39 +63,49 @@ class Sam3PreTrainedModel(PreTrainedModel):
             init.normal_(positions, mean=0.0, std=self.config.initializer_range)
 
     @classmethod
-    def from_pretrained(cls: type[Model], pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Model:
+    def from_pretrained(
+        cls: type[Model],
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        allow_missing: str | Sequence[str] = (),
+        **kwargs: Any,
+    ) -> Model:
         """Load a model, whole or not at all; arguments as `transformers.PreTrainedModel.from_pretrained`.
 
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id.
+            allow_missing: Parts, such as "mask_decoder", that the checkpoint may lack as a whole. Such a part gets
+                initial weights, a warning says so, and `output_loading_info` lists its tensors as missing.
+
         Raises:
-            ValueError: A tensor of the model is missing from the checkpoint, has another shape there, or the checkpoint
-                holds a tensor that the model does not know.
+            ValueError: A tensor of the model is missing from the checkpoint, has another shape there, or is not
+                finite; the checkpoint holds a tensor that the model does not know; its files are damaged.
+            HubError: The Hub does not give the files, or gives others than it announced.
         """
+        source = pretrained_model_name_or_path
+        check_source(source, kwargs.get("subfolder", ""), kwargs.get("variant"), kwargs.get("config") is None)
+        with from_hub(source, **hub_options(kwargs)):
+            return cls._load(source, source, *args, allow_missing=allow_missing, **kwargs)
+
+    @classmethod
+    def _load(
+        cls: type[Model], called: Any, source: Any, *args: Any, allow_missing: str | Sequence[str], **kwargs: Any
+    ) -> Model:
+        """Load from a folder, a Hub id, or from `state_dict` if `source` is `None`; errors say what was `called`."""
         wants_info = kwargs.pop("output_loading_info", False)
+        allowed = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
         # Sizes are compared here, by name, instead of in a log message.
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # pyright: ignore
-        _check_loaded(cls.__name__, pretrained_model_name_or_path, info)
+        kwargs["key_mapping"] = GARBLED | (kwargs.get("key_mapping") or {})
+        try:
+            model, info = super().from_pretrained(source, *args, **kwargs)  # pyright: ignore
+        except SafetensorError as error:
+            raise ValueError(f"A weight file of {called} is damaged ({error}): download it again.") from error
+        except UnpicklingError as error:
+            raise ValueError(f"A weight file of {called} holds more than weights; code in it was not run.") from error
+        check_names(cls.__name__, called, info, missing_parts(model, called, info["missing_keys"], allowed))
+        check_finite(model, called)
         return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
-
-
-def _check_loaded(name: str, source: Any, info: dict[str, Any]) -> None:
-    """Refuse a model that any tensor is missing from, or that a tensor was left over for."""
-    problems = {
-        "missing from the checkpoint": sorted(info["missing_keys"]),
-        "unknown to the model": sorted(info["unexpected_keys"]),
-        "of another shape": sorted(str(entry) for entry in info["mismatched_keys"]),
-    }
-    listed = [
-        f"  {len(keys)} {problem}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
-        for problem, keys in problems.items()
-        if keys
-    ]
-    if listed:
-        raise ValueError(
-            f"{source} does not hold the weights of {name}; nothing was loaded.\n" + "\n".join(listed) + "\n"
-            "Check that the configuration belongs to these weights and that the download is complete; a checkpoint of "
-            "the original implementation has to be converted first."
-        )
 
 
 class Recording:

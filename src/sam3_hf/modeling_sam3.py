@@ -8,6 +8,8 @@ input_boxes -> geometry encoder ----+-> prompt -> DETR encoder -> memory       |
                                           queries . (levels + memory) -> masks'
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +35,7 @@ from sam3_hf.modeling_outputs import (
 )
 from sam3_hf.ops.boxes import to_xyxy
 from sam3_hf.ops.tokens import PaddedTokens, join, to_tokens
+from sam3_hf.repository import CompleteRepository
 from sam3_hf.text.encoder import CausalAttention, TextEncoder, TextLayer, real_tokens
 from sam3_hf.vision.encoder import Sam3VisionModel
 
@@ -40,20 +43,15 @@ logger = logging.get_logger(__name__)
 
 
 class ImageRows(NamedTuple):
-    """The image of every prompt row: levels fine to coarse, and the coarsest one as tokens with their positions."""
+    """The image of every prompt row: levels fine to coarse; of the coarsest its tokens, their positions, and its size."""
 
     levels: tuple[Float[Tensor, "P C _ _"], ...]
     tokens: Float[Tensor, "P N C"]
     positions: Float[Tensor, "1 N C"]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the coarsest level."""
-        height, width = self.levels[-1].shape[-2:]
-        return height, width
+    size: tuple[int, int]
 
 
-class Sam3Model(Sam3PreTrainedModel):
+class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
     """SAM 3 for images: every object that matches a noun phrase, example boxes, or both.
 
     Args:
@@ -77,6 +75,36 @@ class Sam3Model(Sam3PreTrainedModel):
         self.mask_decoder = MaskDecoder(config.mask_decoder_config)
         self.dot_product_scoring = DotProductScoring(config.detr_decoder_config)
         self.post_init()
+
+    @classmethod
+    def from_original(
+        cls,
+        checkpoint: str | Path,
+        config: str | Path | PreTrainedConfig | None = None,
+        *,
+        dtype: str | torch.dtype | None = None,
+        allow_missing: str | Sequence[str] = (),
+        **options: Any,
+    ) -> "Sam3Model":
+        """Load the image model from a checkpoint of the original, whole or not at all, without converting it first.
+
+        Args:
+            checkpoint: `sam3.pt`, a safetensors file with the same names, or the multiplex checkpoint of SAM 3.1.
+            config: Configuration, or its JSON file, of a model that is not of the released size.
+            dtype: Floating-point type, such as "bfloat16"; that of the checkpoint if not given.
+            allow_missing: Parts that the checkpoint may lack as a whole; see `from_pretrained`.
+            options: `device_map`, `attn_implementation` and others of `from_pretrained`.
+
+        Raises:
+            ValueError: The file cannot be read, or it does not fit the configuration.
+        """
+        # The converter stands above the models and builds on them; only this door looks up to it.
+        from sam3_hf.conversion.originals import read_original
+
+        allowed = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
+        original = read_original(checkpoint, config, dtype, allowed)
+        loaded = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
+        return cls._load(checkpoint, None, allow_missing=allowed, **loaded, **options)
 
     def get_input_embeddings(self) -> nn.Module:
         """The patch projection of the vision encoder."""
@@ -232,7 +260,8 @@ class Sam3Model(Sam3PreTrainedModel):
             values, own_mask = text_embeds, None
         else:
             values, own_mask = text_embeds.pooler_output, getattr(text_embeds, "attention_mask", None)
-        real: Tensor = next((known for known in (mask, own_mask) if known is not None), values.ne(0).any(-1))
+        mask = own_mask if mask is None else mask
+        real = values.ne(0).any(-1) if mask is None else mask
         check_mask(real, values)
         return PaddedTokens(values.to(self.dtype), real.bool())
 
@@ -255,7 +284,8 @@ class Sam3Model(Sam3PreTrainedModel):
         used = [number for number, scale in enumerate(scales) if scale >= 1]
         levels = tuple(take(vision.fpn_hidden_states[number], index) for number in used)
         positions = to_tokens(vision.fpn_position_encoding[used[-1]][:1])
-        return ImageRows(levels, to_tokens(levels[-1]), positions)
+        height, width = levels[-1].shape[-2:]
+        return ImageRows(levels, to_tokens(levels[-1]), positions, (height, width))
 
 
 def check_mask(mask: Tensor, text: Float[Tensor, "T L C"]) -> None:

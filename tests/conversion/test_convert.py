@@ -13,6 +13,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tests.support import multiplex_golden
 from tests.support.checkpoints import TINY, TINY_CHECKPOINT, TINY_CONFIG, fingerprint, tiny_expected, tiny_tensors
 
 from sam3_hf.conversion import writing
@@ -233,9 +234,30 @@ def test_front_door_tells_a_mistake_in_one_line(tmp_path, from_the_shell, capsys
     assert list(tmp_path.iterdir()) == []
 
 
+def test_front_door_writes_the_detector_of_sam_3_1_with_three_levels(tmp_path, from_the_shell):
+    folder = tmp_path / "model"
+    options = ["--config", multiplex_golden.CONFIG, "--tokenizer", "none", "--part", "detector"]
+    assert from_the_shell(multiplex_golden.CHECKPOINT, folder, *options) == 0
+    assert config(folder)["vision_config"]["scale_factors"] == [4.0, 2.0, 1.0]
+    expected = {
+        name.removeprefix(DETECTOR): entry
+        for name, entry in multiplex_golden.expected().items()
+        if name.startswith(DETECTOR)
+    }
+    assert {name: fingerprint(tensor) for name, tensor in weights(folder).items()} == expected
+
+
+def test_the_whole_of_sam_3_1_is_refused_and_says_what_can_be_had(tmp_path):
+    with pytest.raises(ConversionError, match=r"SAM 3\.1.*--part detector"):
+        convert_checkpoint(multiplex_golden.CHECKPOINT, tmp_path / "model", tokenizer="none")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_front_door_refuses_unknown_options(tmp_path, from_the_shell, capsys):
     assert from_the_shell(TINY_CHECKPOINT, tmp_path / "model", "--dtype", "int8") == 2
-    assert "invalid choice: 'int8'" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: dtype must be one of float32, bfloat16, float16, got 'int8'.\n"
+    assert from_the_shell(TINY_CHECKPOINT, tmp_path / "model", "--typo") == 2
+    assert "No such option: --typo" in capsys.readouterr().err
 
 
 @pytest.mark.slow

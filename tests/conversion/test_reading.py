@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -35,6 +36,33 @@ def test_flat_and_nested_files_are_the_same(tmp_path, content, name):
 def test_safetensors_are_the_same(tmp_path):
     save_file(WEIGHTS, tmp_path / "a.safetensors")
     assert same(read_checkpoint(tmp_path / "a.safetensors"))
+
+
+def test_older_names_of_the_two_models_are_read(tmp_path):
+    torch.save({"sam3_model.a": WEIGHTS["detector.a"], "sam2_predictor.b": WEIGHTS["tracker.b"]}, tmp_path / "a.pt")
+    assert same(read_checkpoint(tmp_path / "a.pt"))
+
+
+@pytest.mark.parametrize("record", ["archive/data.pkl", "archive/data/0"])
+def test_a_compressed_archive_is_not_unpacked(tmp_path, record):
+    torch.save(WEIGHTS, tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(tmp_path / "a.pt", "w") as bomb:
+        for entry in whole.infolist():
+            name = entry.filename.replace("whole/", "archive/")
+            bomb.writestr(name, bytes(50_000_000) if name == record else whole.read(entry), zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "a.pt").stat().st_size < 1e6
+    with pytest.raises(ConversionError, match="was not unpacked"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+def test_an_archive_that_claims_more_than_it_holds_is_refused(tmp_path):
+    torch.save({"a": torch.ones(2)}, tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = (1 << 30).to_bytes(4, "little")
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(ConversionError, match="was not unpacked"):
+        read_checkpoint(tmp_path / "a.pt")
 
 
 def test_code_in_a_pickle_is_not_run(tmp_path):

@@ -15,9 +15,9 @@ TINY_CONFIG = TINY / "config.json"
 DROPPED = (".freqs_cis", "geometry_encoder.points_")
 
 
-def released_tensors(layout: str) -> dict[str, Tensor]:
-    """Every tensor of the released model on the meta device; `layout` is "original" or "hf"."""
-    lines = gzip.decompress((DATA / "keys" / f"{layout}_sam3_keys.tsv.gz").read_bytes()).decode().splitlines()
+def released_tensors(layout: str, model: str = "sam3") -> dict[str, Tensor]:
+    """Every tensor of a released model ("sam3", "sam31") on the meta device; `layout` is "original" or "hf"."""
+    lines = gzip.decompress((DATA / "keys" / f"{layout}_{model}_keys.tsv.gz").read_bytes()).decode().splitlines()
     entries = (line.split("\t") for line in lines[1:])
     return {
         name: torch.empty(json.loads(shape), dtype=getattr(torch, dtype), device="meta")
@@ -25,8 +25,8 @@ def released_tensors(layout: str) -> dict[str, Tensor]:
     }
 
 
-def released_shapes(layout: str) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in released_tensors(layout).items()}
+def released_shapes(layout: str, model: str = "sam3") -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in released_tensors(layout, model).items()}
 
 
 def tiny_tensors() -> dict[str, Tensor]:

@@ -10,6 +10,14 @@ ORIGINAL = {
 }
 INTERMEDIATE = 2e-5
 
+# Suggested by the notes of the recorded interactive predictor.
+TRACKER_ORIGINAL = {"pred_masks": 2e-4, "iou_scores": 2e-6, "object_score_logits": 1e-5}
+TRACKER_FEATURES = 1e-4
+TRACKER_PIXELS = 0.001
+
+# Suggested by the notes of the recorded SAM 3.1 detector.
+MULTIPLEX = {"pred_logits": 1e-4, "pred_boxes": 1e-5, "pred_masks": 4e-4, "presence_logits": 1e-5, "semantic_seg": 3e-5}
+
 # A part against its counterpart in transformers, relative to the size of the values.
 PART = {"rtol": 1e-4, "atol": 2e-5}
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerConfig
 from sam3_hf.conversion.layout import to_our_layout
+from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
+from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
 from tests.support import golden
 
 FOLDER = Path(__file__).parents[1] / "data" / "original_tiny_tracker"
@@ -59,15 +61,14 @@ def released_weights() -> dict[str, Tensor]:
 def tiny_weights() -> dict[str, Tensor]:
     """The image tracker's tensors under its own names."""
     names = Sam3TrackerModel(tiny_config()).state_dict()
-    places = {"vision_encoder.backbone.": "detector_model.", "vision_encoder.neck.": "tracker_neck."}
+    return {name: released_weights()[released_name(name)] for name in names}
 
-    def released(name: str) -> str:
-        if name.startswith("vision_encoder.neck."):
-            return name.replace("vision_encoder.neck.", "tracker_neck.")
-        prefix = next((place for start, place in places.items() if name.startswith(start)), "tracker_model.")
-        return prefix + name
 
-    return {name: released_weights()[released(name)] for name in names}
+def released_name(name: str) -> str:
+    """What the released layout calls a tensor of the image tracker."""
+    if name.startswith("vision_encoder.neck."):
+        return name.replace("vision_encoder.neck.", "tracker_neck.")
+    return ("detector_model." if name.startswith("vision_encoder.backbone.") else "tracker_model.") + name
 
 
 def tiny_config() -> Sam3TrackerConfig:
@@ -79,3 +80,23 @@ def tiny_model() -> Sam3TrackerModel:
     model = Sam3TrackerModel(tiny_config()).eval()
     model.load_state_dict(tiny_weights())
     return model
+
+
+@cache
+def shared_model() -> Sam3TrackerModel:
+    """The recorded model, for tests that do not change it."""
+    return tiny_model()
+
+
+def tiny_processor() -> Sam3TrackerProcessor:
+    """A processor for the tiny model's image size."""
+    return Sam3TrackerProcessor(Sam3ImageProcessor(size=168, mask_size=48))
+
+
+def write_released(folder: Path) -> Path:
+    """The tiny checkpoint as the released layout holds it: detector, tracker and its neck side by side."""
+    weights = {name: tensor.clone().contiguous() for name, tensor in released_weights().items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text((golden.FOLDER / "config.json").read_text())
+    tiny_processor().save_pretrained(folder)
+    return folder

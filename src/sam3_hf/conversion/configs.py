@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from sam3_hf.conversion.errors import ConversionError
 
 # What the original's vision transformer computes with, whatever a published configuration says.
 VIT_LAYER_NORM_EPS = 1e-5
+
+# What a configuration may describe, for each part that can be written; SAM 3.1's is read for its detector.
+_KINDS = {"all": ("sam3_video",), "detector": ("sam3", "sam3_video", "sam3_1_video")}
 
 # How detections become tracks in a video; no tensor depends on it.
 _VIDEO: dict[str, Any] = {
@@ -113,21 +117,39 @@ _TRACKER: dict[str, Any] = {
 }
 
 
-def read_config(source: str | Path | None, part: str) -> dict[str, Any]:
+def read_config(
+    source: str | Path | PreTrainedConfig | None, part: str, scale_factors: Sequence[float] = ()
+) -> dict[str, Any]:
     """The complete configuration to write: of type `sam3_video`, or `sam3` for the detector alone.
 
-    `source` is a JSON file of the layout that is written; for the detector alone, a `sam3_video` file does too.
+    Args:
+        source: JSON file of the layout that is written; for the detector alone, one of a whole model does too.
+        part: "all", or "detector".
+        scale_factors: The neck's, where `source` does not say; those of SAM 3 if not given.
     """
-    given = {} if source is None else _read_json(Path(source))
+    given = _given(source)
     try:
-        return _complete(given, part)
+        return _complete(_with_scale_factors(given, scale_factors), part)
     except (TypeError, ValueError, AttributeError, StrictDataclassError) as error:
         raise ConversionError(f"{source} does not describe a SAM 3 model: {error}") from error
 
 
+def _given(source: str | Path | PreTrainedConfig | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    return source.to_dict() if isinstance(source, PreTrainedConfig) else read_json(Path(source))
+
+
+def _with_scale_factors(given: dict[str, Any], scale_factors: Sequence[float]) -> dict[str, Any]:
+    if not scale_factors:
+        return given
+    default = {"vision_config": {"scale_factors": list(scale_factors)}}
+    return _over(default if given.get("model_type") == "sam3" else {"detector_config": default}, given)
+
+
 def _complete(given: dict[str, Any], part: str) -> dict[str, Any]:
     kind = given.get("model_type", "sam3_video")
-    if kind != "sam3_video" and not (kind == "sam3" and part == "detector"):
+    if kind not in _KINDS[part]:
         raise ValueError(f"model_type is {kind!r}. Pass a sam3_video configuration, or convert with part 'detector'.")
     detector = _detector(given if kind == "sam3" else given.get("detector_config", {}))
     if part == "detector":
@@ -138,7 +160,8 @@ def _complete(given: dict[str, Any], part: str) -> dict[str, Any]:
     return {**whole, "detector_config": detector}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The configuration in a file, as it stands there."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -6,23 +6,21 @@ configuration   -> config.json, processor and tokenizer files
 
 import json
 import logging
-from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from sam3_hf.conversion.configs import read_config
+from sam3_hf.conversion.dtypes import Precision, as_dtype, common_dtype, dtype_name
 from sam3_hf.conversion.errors import ConversionError
+from sam3_hf.conversion.kinds import kind_of
 from sam3_hf.conversion.layout import to_our_layout
 from sam3_hf.conversion.processors import build_processor
 from sam3_hf.conversion.reading import read_checkpoint
 from sam3_hf.conversion.writing import WEIGHTS, refuse_overwriting, staging, write_weights
 
 Part = Literal["all", "detector"]
-Precision = Literal["float32", "bfloat16", "float16"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +38,8 @@ def convert_checkpoint(
     """Write the released Hugging Face layout of an original checkpoint, or nothing at all.
 
     Args:
-        checkpoint: `sam3.pt`, flat or nested under `"model"`, or a safetensors file with the same names.
+        checkpoint: `sam3.pt`, flat or nested under `"model"`, or a safetensors file with the same names. Of SAM 3.1's
+            checkpoint, the detector.
         output_dir: Folder to write; made if it does not exist.
         config: JSON of the layout that is written, for a model that is not of the released size.
         part: "all", or "detector" for the image model alone.
@@ -56,36 +55,20 @@ def convert_checkpoint(
     """
     if part not in get_args(Part):
         raise ConversionError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}.")
-    source, output, precision = Path(checkpoint), Path(output_dir).absolute(), _dtype(dtype)
-    settings = read_config(config, part)
+    source, output, precision = Path(checkpoint), Path(output_dir).absolute(), as_dtype(dtype)
     tensors = read_checkpoint(source)
     logger.info("Read %d tensors from %s.", len(tensors), source)
+    settings = read_config(config, part, kind_of(tensors).scale_factors)
     converted = to_our_layout(tensors, settings)
     processor = build_processor(settings, tokenizer, source)
     with staging(output) as folder:
         processor.save_pretrained(folder)
-        _write_config({**settings, "dtype": _name(precision or _common_dtype(converted))}, folder / "config.json")
+        _write_config({**settings, "dtype": dtype_name(precision or common_dtype(converted))}, folder / "config.json")
         if not overwrite:
             refuse_overwriting(folder, output)
         write_weights(converted, folder / WEIGHTS, precision)
     logger.info("Wrote %d tensors to %s.", len(converted), output)
     return output
-
-
-def _dtype(given: Precision | torch.dtype | None) -> torch.dtype | None:
-    if given is None or isinstance(given, torch.dtype):
-        return given
-    if given not in get_args(Precision):
-        raise ConversionError(f"dtype must be one of {', '.join(get_args(Precision))}, got {given!r}.")
-    return getattr(torch, given)
-
-
-def _common_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
-    return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _write_config(values: dict[str, Any], path: Path) -> None:

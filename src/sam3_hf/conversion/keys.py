@@ -6,7 +6,7 @@
 from sam3_hf.conversion.rows import Row, under
 from sam3_hf.conversion.transforms import DROP, DROP_CLASS_TOKEN, DUPLICATE, SPLIT, STACK, TRANSPOSE
 
-_NECK = [
+NECK = [
     Row("0.dconv_2x2_{0,1}.*", "0.scale_layers.{0,2}.*"),
     Row("1.dconv_2x2.*", "1.scale_layers.0.*"),
     Row("N.conv_{1x1,3x3}.*", "N.proj{1,2}.*"),
@@ -21,7 +21,7 @@ _VISION = [
     Row("trunk.blocks.N.attn.proj.*", "backbone.layers.N.attention.o_proj.*"),
     Row("trunk.blocks.N.attn.freqs_cis", "", DROP),  # computed again from the configuration
     Row("trunk.blocks.N.mlp.fc{1,2}.*", "backbone.layers.N.mlp.fc{1,2}.*"),
-    *under("convs.", "neck.fpn_layers.", _NECK),
+    *under("convs.", "neck.fpn_layers.", NECK),
 ]
 
 _TEXT = [
@@ -101,7 +101,7 @@ _MASK_DECODER = [
     Row("cross_attn_norm.*", "prompt_cross_attn_norm.*"),
 ]
 
-_TRACKER_PROMPTS = [
+TRACKER_PROMPTS = [
     Row(
         "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
         "[prompt_encoder.shared_embedding,shared_image_embedding].positional_embedding",
@@ -135,7 +135,7 @@ _TWO_WAY_TRANSFORMER = [
     Row("norm_final_attn.*", "layer_norm_final_attn.*"),
 ]
 
-_TRACKER_MASKS = [
+TRACKER_MASKS = [
     Row("{iou_token,mask_tokens,obj_score_token}.weight", "{iou_token,mask_tokens,obj_score_token}.weight"),
     Row("conv_{s0,s1}.*", "conv_{s0,s1}.*"),
     Row("output_upscaling.{0,1,3}.*", "{upscale_conv1,upscale_layer_norm,upscale_conv2}.*"),
@@ -153,9 +153,8 @@ _MEMORY_ATTENTION = [
     Row("norm.*", "layer_norm.*"),
 ]
 
-_MEMORY_ENCODER = [
+MEMORY_ENCODER = [
     Row("pix_feat_proj.*", "feature_projection.*"),
-    Row("out_proj.*", "projection.*"),
     Row("mask_downsampler.encoder.{0,3,6,9}.*", "mask_downsampler.layers.{0,1,2,3}.conv.*"),
     Row("mask_downsampler.encoder.{1,4,7,10}.*", "mask_downsampler.layers.{0,1,2,3}.layer_norm.*"),
     Row("mask_downsampler.encoder.12.*", "mask_downsampler.final_conv.*"),
@@ -171,13 +170,13 @@ _TRACKER = [
     Row("mask_downsample.*", "mask_downsample.*"),
     Row("obj_ptr_proj.layers.{0,1,2}.*", "object_pointer_proj.{proj_in,layers.0,proj_out}.*"),
     Row("obj_ptr_tpos_proj.*", "temporal_positional_encoding_projection_layer.*"),
-    *_TRACKER_PROMPTS,
-    *under("sam_mask_decoder.", "mask_decoder.", _TRACKER_MASKS),
+    *TRACKER_PROMPTS,
+    *under("sam_mask_decoder.", "mask_decoder.", TRACKER_MASKS),
     *under("transformer.encoder.", "memory_attention.", _MEMORY_ATTENTION),
-    *under("maskmem_backbone.", "memory_encoder.", _MEMORY_ENCODER),
+    *under("maskmem_backbone.", "memory_encoder.", [*MEMORY_ENCODER, Row("out_proj.*", "projection.*")]),
 ]
 
-_DETECTOR = [
+DETECTOR = [
     *under("backbone.vision_backbone.", "vision_encoder.", _VISION),
     *under("backbone.language_backbone.", "text_encoder.", _TEXT),
     Row("backbone.language_backbone.resizer.*", "text_projection.*"),
@@ -189,7 +188,7 @@ _DETECTOR = [
 ]
 
 SAM3_TABLE = [
-    *under("detector.", "detector_model.", _DETECTOR),
-    *under("detector.backbone.vision_backbone.sam2_convs.", "tracker_neck.fpn_layers.", _NECK),
+    *under("detector.", "detector_model.", DETECTOR),
+    *under("detector.backbone.vision_backbone.sam2_convs.", "tracker_neck.fpn_layers.", NECK),
     *under("tracker.", "tracker_model.", _TRACKER),
 ]

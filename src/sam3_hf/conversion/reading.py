@@ -1,6 +1,7 @@
-"""Opens a checkpoint in the original's naming; the bytes stay on disk until they are used.
+"""Opens weights; the bytes stay on disk until they are used.
 
 path of a `.pt`, `.pth` or `.safetensors` file -> {original name: tensor}
+folder that `save_pretrained` wrote -> {our name: tensor}
 """
 
 import pickle
@@ -14,6 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sam3_hf.conversion.errors import ConversionError
+from sam3_hf.released_names import mended
+from sam3_hf.weight_files import check_archive, weight_files
+
+_OLD_PREFIXES = {"sam3_model.": "detector.", "sam2_predictor.": "tracker."}
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -29,7 +34,25 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} holds {len(others)} entries that are not tensors, such as {others[0]!r}. "
             "Pass a file that holds the weights, alone or under the key 'model'."
         )
-    return loaded
+    return {_current(name): tensor for name, tensor in loaded.items()}
+
+
+def read_folder(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a model folder, from one safetensors file or from its shards, under its right name."""
+    try:
+        files = weight_files(folder)
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
+    if not files:
+        raise ConversionError(f"{folder} is no folder with a config.json and safetensors weights. Pass a model folder.")
+    return {mended(name): tensor for file in files for name, tensor in _read_safetensors(file).items()}
+
+
+def _current(name: str) -> str:
+    """Older files of the original have other names for its two models."""
+    for old, new in _OLD_PREFIXES.items():
+        name = new + name.removeprefix(old) if name.startswith(old) else name
+    return name
 
 
 def _reader(path: Path) -> Callable[[Path], Any]:
@@ -43,6 +66,10 @@ def _reader(path: Path) -> Callable[[Path], Any]:
 
 
 def _read_torch(path: Path) -> Any:
+    try:
+        check_archive(path)
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:

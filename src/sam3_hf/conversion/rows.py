@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from sam3_hf.conversion.errors import ConversionError
 from sam3_hf.conversion.transforms import COPY, Step, Transform
 
 _WILDCARD = re.compile(r"\bN\b|\*")
@@ -67,8 +68,15 @@ def rename(tensors: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Te
             sources = [_fill(source, values) for source in rule.sources]
             if all(source in tensors for source in sources):
                 targets = [_fill(target, values) for target in rule.targets]
-                renamed.update(zip(targets, rule.step([tensors[source] for source in sources]), strict=True))
+                renamed.update(zip(targets, _carried(rule, sources, tensors), strict=True))
     return renamed
+
+
+def _carried(rule: Rule, sources: list[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    try:
+        return rule.step([tensors[source] for source in sources])
+    except ConversionError as error:
+        raise ConversionError(f"{', '.join(sources)}: {error}") from error
 
 
 def _layers(pattern: str, names: Collection[str]) -> Iterator[tuple[str, ...]]:

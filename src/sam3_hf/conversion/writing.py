@@ -53,6 +53,20 @@ def staging(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def staged_file(output: Path) -> Iterator[Path]:
+    """A hidden file that takes its place at `output` when the block ends well; after any error it is removed."""
+    if output.is_dir():
+        raise ConversionError(f"{output} is a folder. Pass a file.")
+    path = output.with_name(f".sam3-partial-{secrets.token_hex(4)}{output.suffix}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+        os.replace(path, output)
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def refuse_overwriting(folder: Path, output: Path) -> None:
     """Raises if `output` holds weights or any of the files that wait in `folder`."""
     names = {path.name for path in folder.iterdir()} | {WEIGHTS}
@@ -66,7 +80,7 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype 
 
     Written here because releases of safetensors up to 0.7 first copy all tensors into memory.
     """
-    stored = {name: _stored_type(tensor, dtype) for name, tensor in tensors.items()}
+    stored = {name: stored_type(tensor, dtype) for name, tensor in tensors.items()}
     # Wide types first, so that every tensor starts at a multiple of its item size.
     order = sorted(tensors, key=lambda name: (-stored[name].itemsize, name))
     with path.open("wb") as file:
@@ -75,7 +89,8 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype 
             file.write(_raw(tensors[name].to(stored[name])))
 
 
-def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+def stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """The given type for floating-point tensors, else the tensor's own."""
     return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
 
 
