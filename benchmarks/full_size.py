@@ -119,7 +119,7 @@ def compare(folder: Path) -> dict:
         ours = torch.load(folder / f"ours_{name}.pt")
         for key in OUTPUTS:
             error = (ours[key] - reference[key]).abs().max().item()
-            figures[f"{name}_{key}"] = f"{error:.1e} of {reference[key].abs().max().item():.1f}"
+            figures[f"{name}_{key}"] = {"error": error, "largest": reference[key].abs().max().item()}
     return figures
 
 
