@@ -13,6 +13,7 @@ from transformers.utils.generic import TensorType
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from tests.support.checkpoints import TINY
 from tests.support.masks import blobs
+from tests.support.pixels import pixel_tolerance
 
 INPUTS = load_file(TINY / "inputs.safetensors")
 CASES = json.loads((TINY / "cases.json").read_text())
@@ -45,7 +46,7 @@ class TestInputs:
         maps = [image[..., 0] // 50 for image in IMAGES]
         ours = Sam3ImageProcessor(**options)(IMAGES, maps, return_tensors="pt")
         theirs = transformers.Sam3ImageProcessor(**options)(IMAGES, maps, return_tensors="pt")
-        torch.testing.assert_close(ours["pixel_values"], theirs["pixel_values"], atol=1e-6, rtol=0)
+        torch.testing.assert_close(ours["pixel_values"], theirs["pixel_values"], atol=pixel_tolerance(), rtol=0)
         assert torch.equal(ours["labels"], theirs["labels"])
         assert ours["original_sizes"].tolist() == theirs["original_sizes"].tolist()
 
@@ -148,7 +149,7 @@ class TestFiles:
         expected = Sam3ImageProcessor(**OPTIONS, image_mean=[0.1, 0.2, 0.3])(IMAGES, return_tensors="pt")
         for loader in (Sam3ImageProcessor, transformers.Sam3ImageProcessor):
             values = loader.from_pretrained(tmp_path)(IMAGES, return_tensors="pt")["pixel_values"]
-            torch.testing.assert_close(values, expected["pixel_values"], atol=1e-6, rtol=0)
+            torch.testing.assert_close(values, expected["pixel_values"], atol=pixel_tolerance(), rtol=0)
 
     def test_what_transformers_saves_loads(self, tmp_path):
         transformers.Sam3ImageProcessor(**OPTIONS).save_pretrained(tmp_path)

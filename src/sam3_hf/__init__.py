@@ -10,11 +10,23 @@ from sam3_hf.configuration_sam3 import (
     Sam3VisionConfig,
     Sam3ViTConfig,
 )
+from sam3_hf.configuration_sam3_tracker import (
+    Sam3TrackerConfig,
+    Sam3TrackerMaskDecoderConfig,
+    Sam3TrackerPromptEncoderConfig,
+)
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_base import Sam3PreTrainedModel
-from sam3_hf.modeling_outputs import Sam3ImageSegmentationOutput, Sam3TextEncoderOutput, Sam3VisionEncoderOutput
+from sam3_hf.modeling_outputs import (
+    Sam3ImageSegmentationOutput,
+    Sam3TextEncoderOutput,
+    Sam3TrackerImageSegmentationOutput,
+    Sam3VisionEncoderOutput,
+)
 from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel, Sam3TrackerPreTrainedModel
 from sam3_hf.processing_sam3 import Sam3Processor
+from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
 from sam3_hf.tokenization_sam3 import build_tokenizer
 from sam3_hf.vision.backbone import Sam3ViTModel
 from sam3_hf.vision.encoder import Sam3VisionModel
@@ -33,6 +45,13 @@ __all__ = [
     "Sam3PreTrainedModel",
     "Sam3Processor",
     "Sam3TextEncoderOutput",
+    "Sam3TrackerConfig",
+    "Sam3TrackerImageSegmentationOutput",
+    "Sam3TrackerMaskDecoderConfig",
+    "Sam3TrackerModel",
+    "Sam3TrackerPreTrainedModel",
+    "Sam3TrackerProcessor",
+    "Sam3TrackerPromptEncoderConfig",
     "Sam3ViTConfig",
     "Sam3ViTModel",
     "Sam3VisionConfig",

@@ -16,6 +16,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from sam3_hf.hub import LoadsFromHub
 from sam3_hf.image_processing_sam3_tracker import ObjectMaskProcessing
 from sam3_hf.inputs.images import as_list, read_image, read_map
 from sam3_hf.inputs.packing import pack
@@ -38,7 +39,7 @@ class Sam3ImageProcessorKwargs(ImagesKwargs, total=False):
     mask_size: Any
 
 
-class Sam3ImageProcessor(ObjectMaskProcessing, BaseImageProcessor):
+class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor):
     """Makes model inputs of images, and scores, boxes and masks of model outputs.
 
     Args:

@@ -1,18 +1,21 @@
 """A model and its processor, from a folder or the Hub, or one sentence that says why not.
 
-source -> files there? -> Sam3Model, Sam3Processor, on one device
+source -> files there? -> Sam3Model, Sam3Processor, or their tracker counterparts, on one device
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 
-from sam3_hf.hub_access import problem_with
+from sam3_hf.hub import problem_with
 from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
 from sam3_hf.processing_sam3 import Sam3Processor
+from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -27,6 +30,7 @@ _NEEDED = {
     "image processor": ("preprocessor_config.json", "processor_config.json"),
     "tokenizer": ("tokenizer.json", "vocab.json"),
 }
+_NO_TEXTS = ("configuration", "weights", "image processor")
 
 
 class LoadingError(ValueError):
@@ -40,6 +44,13 @@ class Loaded(NamedTuple):
     processor: Sam3Processor
 
 
+class LoadedTracker(NamedTuple):
+    """The interactive half in evaluation mode, and the processor that belongs to it."""
+
+    model: Sam3TrackerModel
+    processor: Sam3TrackerProcessor
+
+
 def load(source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> Loaded:
     """Load a model with its processor.
 
@@ -51,18 +62,31 @@ def load(source: str | Path, dtype: str = "auto", device: str | torch.device = "
     Raises:
         LoadingError: Not there, not accessible, not complete, not SAM 3, or the device or type cannot be used.
     """
+    return Loaded(*_load((Sam3Model, Sam3Processor), tuple(_NEEDED), source, dtype, device))
+
+
+def load_tracker(source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> LoadedTracker:
+    """Load the interactive half with its processor; arguments and errors as `load`. A tokenizer need not be there."""
+    return LoadedTracker(*_load((Sam3TrackerModel, Sam3TrackerProcessor), _NO_TEXTS, source, dtype, device))
+
+
+def _load(
+    classes: tuple[Any, Any], needed: Iterable[str], source: str | Path, dtype: str, device: str | torch.device
+) -> tuple[Any, Any]:
+    """The model and its processor, of these classes."""
     target = check_device(device)
     check_dtype(dtype)
-    check_source(source)
+    check_source(source, needed)
     problem = None if Path(source).is_dir() else problem_with(str(source))
     if problem:
         raise LoadingError(_one_line(problem))
     try:
-        processor = Sam3Processor.from_pretrained(source)
-        model = Sam3Model.from_pretrained(source, dtype=dtype)
+        model_class, processor_class = classes
+        processor = processor_class.from_pretrained(source)
+        model = model_class.from_pretrained(source, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise LoadingError(f"{source} cannot be loaded: {_one_line(error)}") from error
-    return Loaded(model.to(target).eval(), processor)  # pyright: ignore[reportArgumentType]
+    return model.to(target).eval(), processor
 
 
 def check_dtype(dtype: str) -> str:
@@ -95,8 +119,8 @@ def check_device(device: str | torch.device) -> torch.device:
     return target
 
 
-def check_source(source: str | Path) -> None:
-    """A quick look, before anything is loaded, at whether this can be a model.
+def check_source(source: str | Path, needed: Iterable[str] = tuple(_NEEDED)) -> None:
+    """A quick look, before anything is loaded, at whether this can be a model with all the parts needed.
 
     Raises:
         LoadingError: A file, a folder that lacks a part, or neither a folder nor a Hub id.
@@ -105,7 +129,7 @@ def check_source(source: str | Path) -> None:
     if path.is_file():
         raise LoadingError(f"{path} is a file; convert a checkpoint of the original with convert_checkpoint.py first.")
     if path.is_dir():
-        missing = [part for part, names in _NEEDED.items() if not any((path / name).is_file() for name in names)]
+        missing = [part for part in needed if not any((path / name).is_file() for name in _NEEDED[part])]
         if missing:
             wanted = " and ".join(f"no {part} ({_NEEDED[part][0]})" for part in missing)
             raise LoadingError(f"{path} is not a complete model folder: it holds {wanted}.")

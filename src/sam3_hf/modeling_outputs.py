@@ -74,3 +74,26 @@ class Sam3ImageSegmentationOutput(ModelOutput):
     detr_decoder_attentions: tuple[Tensor, ...] | None = None
     mask_decoder_attentions: tuple[Tensor, ...] | None = None
     image_index: Tensor | None = None
+
+
+@dataclass
+class Sam3TrackerImageSegmentationOutput(ModelOutput):
+    """What `Sam3TrackerModel` says of every object that was pointed at.
+
+    Attributes:
+        iou_scores: (images, objects, masks) how well each mask is expected to fit, 0..1.
+        pred_masks: (images, objects, masks, height, width) mask logits at four times the patch grid.
+        object_score_logits: (images, objects, 1) whether there is an object at all.
+        image_embeddings: The image as the mask decoder reads it, finest map first; may be passed with further prompts.
+        vision_hidden_states: ViT embeddings and block outputs, (images, patches, ViT width), on request.
+        vision_attentions: Attention weights of the ViT, on request.
+        mask_decoder_attentions: Weights of every attention of the mask decoder, in the order they ran, on request.
+    """
+
+    iou_scores: Tensor | None = None
+    pred_masks: Tensor | None = None
+    object_score_logits: Tensor | None = None
+    image_embeddings: tuple[Tensor, ...] | None = None
+    vision_hidden_states: tuple[Tensor, ...] | None = None
+    vision_attentions: tuple[Tensor, ...] | None = None
+    mask_decoder_attentions: tuple[Tensor, ...] | None = None

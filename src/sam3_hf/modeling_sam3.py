@@ -43,7 +43,7 @@ logger = logging.get_logger(__name__)
 
 
 class ImageRows(NamedTuple):
-    """The image of every prompt row: levels fine to coarse; of the coarsest its tokens, their positions, and its size."""
+    """The image of every prompt row: levels fine to coarse; tokens, positions and (height, width) of the coarsest."""
 
     levels: tuple[Float[Tensor, "P C _ _"], ...]
     tokens: Float[Tensor, "P N C"]

@@ -12,18 +12,20 @@ from transformers import AutoTokenizer
 from transformers.image_processing_base import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
+from sam3_hf.hub import LoadsFromHub
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.inputs.boxes import pad_boxes
 from sam3_hf.inputs.packing import pack
 from sam3_hf.inputs.prompts import Rows, lay_out
 from sam3_hf.inputs.sizes import read_sizes
 from sam3_hf.inputs.texts import tokenize
+from sam3_hf.tokenization_sam3 import checked_tokenizer
 
 # What says where files are, and so is meant for every part that `from_pretrained` loads.
 _WHERE = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
-class Sam3Processor(ProcessorMixin):
+class Sam3Processor(LoadsFromHub, ProcessorMixin):
     """Joins the image processor and the tokenizer.
 
     Args:
@@ -162,7 +164,7 @@ class Sam3Processor(ProcessorMixin):
         where = {name: value for name, value in kwargs.items() if name in _WHERE}
         return [
             Sam3ImageProcessor.from_pretrained(source, **kwargs),
-            AutoTokenizer.from_pretrained(source, **where),
+            checked_tokenizer(AutoTokenizer.from_pretrained(source, **where), source),
         ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from sam3_hf.hub import from_hub, hub_options
 from sam3_hf.inputs.texts import CONTEXT_LENGTH
 
 MERGES_FILES = ("bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt")
@@ -37,7 +38,7 @@ def build_tokenizer(source: str | Path, **kwargs: Any) -> CLIPTokenizer:
     Raises:
         FileNotFoundError: Neither a file nor a folder, and no Hub id.
         ValueError: The file is damaged or not a merges file.
-        OSError: No tokenizer in this folder or Hub repository.
+        OSError: No tokenizer in this folder or Hub repository, or, as `HubError`, the Hub does not give it.
     """
     path = Path(source)
     if path.is_dir():
@@ -46,8 +47,17 @@ def build_tokenizer(source: str | Path, **kwargs: Any) -> CLIPTokenizer:
         return _from_merges(_read_merges(path))
     if not path.exists() and not _HUB_ID.fullmatch(str(source)):
         raise FileNotFoundError(f"No merges file, tokenizer folder or Hub id: {str(source)!r}.")
-    tokenizer = CLIPTokenizer.from_pretrained(str(source), **kwargs)
-    if len(tokenizer) < _BYTES + len(_SPECIAL):  # transformers makes an empty tokenizer of nothing
+    with from_hub(source, **hub_options(kwargs)):
+        return checked_tokenizer(CLIPTokenizer.from_pretrained(str(source), **kwargs), source)
+
+
+def checked_tokenizer(tokenizer: Any, source: Any) -> Any:
+    """The tokenizer that was loaded from `source`, if it is one: transformers makes an empty one of missing files.
+
+    Raises:
+        OSError: It has fewer entries than there are bytes.
+    """
+    if len(tokenizer) < _BYTES + len(_SPECIAL):
         raise OSError(f"No CLIP tokenizer in {str(source)!r}.")
     return tokenizer
 

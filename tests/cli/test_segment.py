@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.support.hub import refusing_hub
+from tests.support.hub import Repository, serving_hub
 from tests.support.photographs import photograph
 from typer.testing import CliRunner
 
@@ -232,19 +232,20 @@ def test_it_runs_as_a_program(place, model_folder):
     assert sorted(os.listdir("out")) == ["cat.json", "cat.png"]
 
 
-def test_models_that_the_hub_refuses_give_one_clear_line(place):
+def test_models_that_the_hub_refuses_give_one_clear_line(place, model_folder):
     names = ["someone/gated", "someone/absent"]
     script = f"""
 from sam3_hf.cli.app import run
 for name in {names}:
     assert run(["segment", "cat.png", "--text", "ear", "--device", "cpu", "--model", name]) == 2
 """
-    with refusing_hub() as address:
-        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(place / "hub")}
+    with serving_hub() as hub:
+        hub.repositories["someone/gated"] = Repository(model_folder, gated=True)
+        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(place / "hub")}
         command = [sys.executable, "-W", "error", "-c", script]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     gated, absent = done.stderr.splitlines()
-    page = f"{address}/someone/gated"
+    page = f"{hub.address}/someone/gated"
     assert gated.startswith("error: someone/gated is a gated model: request access on its page, ")
     assert page in gated
     assert absent.startswith("error: There is no folder someone/absent here and no such model on the Hub")

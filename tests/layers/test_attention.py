@@ -79,7 +79,12 @@ def test_flex_attention_agrees_on_the_whole_model() -> None:
     model = golden.tiny_model()
     model.set_attn_implementation("flex_attention")
     case = golden.case("text_box_pos_neg")
-    with torch.no_grad():
-        outputs = model(**case.inputs)
+    try:
+        with torch.no_grad():
+            outputs = model(**case.inputs)
+    except ValueError as error:
+        if "power of 2 embedding" not in str(error):
+            raise
+        pytest.skip("this torch has flex attention for widths that are powers of 2 only; the tiny model's is 12")
     for key in ("pred_logits", "pred_masks", "presence_logits"):
         torch.testing.assert_close(getattr(outputs, key), case.outputs[key], rtol=0, atol=ORIGINAL[key])

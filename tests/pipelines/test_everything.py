@@ -12,8 +12,8 @@ from sam3_hf.pipelines.everything import EverythingSettings, FoundMask, segment_
 ALL = EverythingSettings(
     points_per_side=4,
     points_per_batch=5,
-    pred_iou_thresh=0.0,
-    stability_score_thresh=0.0,
+    pred_iou_thresh=-1.0,
+    stability_score_thresh=-1.0,
     box_nms_thresh=1.0,
     crops_nms_thresh=1.0,
 )

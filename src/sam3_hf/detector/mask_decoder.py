@@ -50,9 +50,9 @@ class PixelDecoder(nn.Module):
     def forward(self, levels: tuple[Float[Tensor, "P C _ _"], ...]) -> Float[Tensor, "P C H W"]:
         """Features of every pixel of the finest level."""
         *finer, pixels = levels
-        for level, conv, norm in zip(reversed(finer), self.conv_layers, self.norms, strict=False):
+        for stage, level in enumerate(reversed(finer)):
             pixels = F.interpolate(pixels, size=level.shape[-2:], mode="nearest") + level
-            pixels = F.relu(norm(conv(pixels)))
+            pixels = F.relu(self.norms[stage](self.conv_layers[stage](pixels)))
         return pixels
 
 

@@ -3,6 +3,9 @@
 pixel_values [B, 3, S, S] -> ViT -> tokens [B, H*W, C] -> neck -> levels [B, D, s*H, s*W] and their positions
 """
 
+import math
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.utils.generic import can_return_tuple
@@ -44,8 +47,15 @@ class Sam3VisionModel(Sam3PreTrainedModel):
         output_hidden_states: bool | None = None,
     ) -> Sam3VisionEncoderOutput:
         """Turn images into feature maps; arguments and errors as `Sam3ViTModel.forward`."""
-        tokens = self.backbone(pixel_values, output_attentions, output_hidden_states)
-        side = pixel_values.shape[-1] // self.backbone.patch
+        return self.pyramid(self.backbone(pixel_values, output_attentions, output_hidden_states))
+
+    def pyramid(self, tokens: Any) -> Sam3VisionEncoderOutput:
+        """This encoder's feature maps, from tokens of its ViT or of another encoder's that shares it.
+
+        Args:
+            tokens: Has the tokens of square images as `last_hidden_state`; hidden states and attentions are passed on.
+        """
+        side = math.isqrt(tokens.last_hidden_state.shape[1])
         levels = self.neck(to_grid(tokens.last_hidden_state, (side, side)))
         return Sam3VisionEncoderOutput(
             last_hidden_state=tokens.last_hidden_state,

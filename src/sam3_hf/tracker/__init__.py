@@ -1,0 +1,1 @@
+"""From points, boxes and masks on one object to that object's mask."""
