@@ -64,6 +64,14 @@ class Sam3VideoProcessor(Sam3Processor):
     """What the released repository calls its processor; for images it is `Sam3Processor`."""
 
 
+_OF_RELEASED: tuple[tuple[Any, Any], ...] = (
+    (MODEL_MAPPING, Sam3Model),
+    (_DETECTION_MAPPING, Sam3Model),
+    (_MASK_GENERATION_MAPPING, Sam3TrackerModel),
+    (PROCESSOR_MAPPING, Sam3VideoProcessor),
+)
+
+
 def register_auto_classes() -> None:
     """Make `AutoConfig`, `AutoModel`, `AutoProcessor`, `AutoImageProcessor` and `AutoTokenizer` know our classes.
 
@@ -82,12 +90,11 @@ def register_auto_classes() -> None:
     AutoProcessor.register(Sam3TrackerConfig, Sam3TrackerProcessor, exist_ok=True)
     AutoModelForMaskGeneration.register(Sam3TrackerConfig, Sam3TrackerModel, exist_ok=True)
     AutoTokenizer.register(Sam3Config, CLIPTokenizer, exist_ok=True)
-    # `AutoModel.register` insists on a configuration of the same name, and a processor's name is first looked up among
-    # transformers' own; both tables are written directly.
-    MODEL_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)  # pyright: ignore
-    _DETECTION_MAPPING.register(transformers.Sam3VideoConfig, Sam3Model, exist_ok=True)
-    _MASK_GENERATION_MAPPING.register(transformers.Sam3VideoConfig, Sam3TrackerModel, exist_ok=True)
-    AutoProcessor.register(transformers.Sam3VideoConfig, Sam3VideoProcessor, exist_ok=True)
+    # `AutoModel.register` insists on a configuration of the same name, transformers 5.13 to 5.18 ignore without a word
+    # what is registered for a configuration of their own, and a processor's name is first looked up among transformers'
+    # own; the tables are written directly.
+    for mapping, ours in _OF_RELEASED:
+        mapping._extra_content[transformers.Sam3VideoConfig] = ours
     for name in _PROCESSOR_NAMES:
         PROCESSOR_MAPPING_NAMES.pop(name, None)
     if PIPELINE not in PIPELINE_REGISTRY.supported_tasks:
