@@ -33,7 +33,7 @@ def code(block: str) -> str:
 
 @pytest.fixture(scope="module")
 def namespace(tmp_path_factory: pytest.TempPathFactory):
-    """Names carry over from block to block. `facebook/sam3` is a folder here, and the web is a server on this machine."""
+    """Names carry over from block to block; `facebook/sam3` is a folder here, and the web a server on this machine."""
     folder = tmp_path_factory.mktemp("api")
     write_model_folder(folder / "facebook" / "sam3")
     with serving(Photographs) as address, pytest.MonkeyPatch.context() as patch:
