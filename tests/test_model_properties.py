@@ -8,6 +8,7 @@ import torch
 
 from sam3_hf.modeling_sam3 import Sam3Model
 from tests.support import golden
+from tests.support.graphs import whole_graphs
 from tests.support.tolerances import SAME_MODEL
 
 # Loaded because checkpoints have them, without influence on any output.
@@ -104,6 +105,7 @@ for key in ("pred_logits", "pred_masks"):
 """
 
 
+@whole_graphs
 @pytest.mark.parametrize(
     "way",
     [

@@ -16,6 +16,7 @@ from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
 from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
 from tests.support import golden
 from tests.support import tracker_golden as recorded
+from tests.support.graphs import whole_graphs
 from tests.support.tolerances import SAME_MASKS, SAME_MODEL, TRACKER_FEATURES, TRACKER_ORIGINAL
 
 # Loaded because checkpoints have them, without influence on any mask.
@@ -406,6 +407,7 @@ with torch.no_grad():
 """
 
 
+@whole_graphs
 def test_the_graph_of_a_click_is_captured_whole() -> None:
     # In a process of its own, because shape checks of the tests cannot be captured.
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], check=True, timeout=500)

@@ -30,6 +30,8 @@ _REFUSED = 401
 _SERVER_ERRORS = 500
 _KEPT_TOKEN = "_token_of_hub"
 _BROKEN_OFF = "Consistency check failed"
+# What huggingface_hub before 1.31 says when it tries again after a failed connection.
+_NOT_CONNECTED = "client has been closed"
 
 
 class HubError(OSError):
@@ -155,7 +157,7 @@ def _explanation(repo: str, revision: str | None, error: BaseException) -> str |
             if not isinstance(cause, EntryNotFoundError):
                 return _said_of_answer(repo, revision, cause)
         # The client's HTTP library is another one in each of its major versions; all are named so.
-        elif type(cause).__module__.startswith("http") or _BROKEN_OFF in str(cause):
+        elif type(cause).__module__.startswith("http") or _BROKEN_OFF in str(cause) or _NOT_CONNECTED in str(cause):
             return _said_of_connection(repo, cause)
     return None
 

@@ -49,7 +49,7 @@ def test_a_model_that_is_cached_in_part_is_missed_clearly(online, offline, publi
 def test_a_hub_that_cannot_be_reached_is_named(unplugged, photograph):
     for outcome in unplugged.all("org/nothing").values():
         assert "HubError" in outcome.kinds
-        assert "http://127.0.0.1:9 cannot be reached (ConnectError)" in outcome.error
+        assert "http://127.0.0.1:9 cannot be reached (" in outcome.error
         assert outcome.connections
     _, said = unplugged.command("org/nothing", **photograph).value
     assert "cannot be reached (ConnectError)" in said

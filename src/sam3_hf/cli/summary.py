@@ -42,8 +42,11 @@ class Tally:
 def progress(items: Sequence[Item], name: str) -> Iterator[Item]:
     """The items, with a bar on stderr where that is a terminal."""
     console = Console(stderr=True)
+    if not console.is_terminal:  # where it shows nothing, rich before 14.3 still writes an empty line
+        yield from items
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
         yield from bar.track(items, description=name)
 
 
