@@ -32,14 +32,14 @@ class Sam3TrackerPromptEncoderConfig(PreTrainedConfig):
     model_type = "sam3_tracker_prompt_encoder"
     base_config_key = "prompt_encoder_config"
 
-    hidden_size: int = 256
     image_size: int | list[int] | tuple[int, int] = 1008
     patch_size: int | list[int] | tuple[int, int] = 14
-    mask_input_channels: int = 16
+    hidden_size: int = 256
     num_point_embeddings: int = 4
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-6
     scale: float | int = 1
+    mask_input_channels: int = 16
+    layer_norm_eps: float = 1e-6
+    hidden_act: str = "gelu"
 
 
 @strict
@@ -64,18 +64,18 @@ class Sam3TrackerMaskDecoderConfig(PreTrainedConfig):
     model_type = "sam3_tracker_mask_decoder"
     base_config_key = "mask_decoder_config"
 
-    hidden_size: int = 256
-    hidden_act: str = "gelu"
-    mlp_dim: int = 2048
     num_hidden_layers: int = 2
+    hidden_size: int = 256
     num_attention_heads: int = 8
     attention_downsample_rate: int = 2
+    mlp_dim: int = 2048
+    hidden_act: str = "gelu"
     num_multimask_outputs: int = 3
-    iou_head_depth: int = 3
-    iou_head_hidden_dim: int = 256
     dynamic_multimask_via_stability: bool = True
-    dynamic_multimask_stability_delta: float | int = 0.05
     dynamic_multimask_stability_thresh: float | int = 0.98
+    dynamic_multimask_stability_delta: float | int = 0.05
+    iou_head_hidden_dim: int = 256
+    iou_head_depth: int = 3
 
 
 @strict
@@ -94,14 +94,14 @@ class Sam3TrackerConfig(ConfigFromHub, PreTrainedConfig):
 
     model_type = "sam3_tracker"
     sub_configs: ClassVar[dict[str, Any]] = {
-        "vision_config": Sam3VisionConfig,
         "prompt_encoder_config": Sam3TrackerPromptEncoderConfig,
         "mask_decoder_config": Sam3TrackerMaskDecoderConfig,
+        "vision_config": Sam3VisionConfig,
     }
 
-    vision_config: dict | PreTrainedConfig | None = None
-    prompt_encoder_config: dict | PreTrainedConfig | None = None
-    mask_decoder_config: dict | PreTrainedConfig | None = None
+    prompt_encoder_config: Any = None
+    mask_decoder_config: Any = None
+    vision_config: Any = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -112,12 +112,12 @@ class Sam3TrackerConfig(ConfigFromHub, PreTrainedConfig):
     @property
     def image_size(self) -> int | list[int] | tuple[int, int]:
         """Side of the image in pixels, as the vision encoder has it."""
-        return self.vision_config.image_size  # pyright: ignore
+        return self.vision_config.image_size
 
     @image_size.setter
     def image_size(self, value: int) -> None:
-        self.vision_config.image_size = value  # pyright: ignore
-        self.prompt_encoder_config.image_size = value  # pyright: ignore
+        self.vision_config.image_size = value
+        self.prompt_encoder_config.image_size = value
 
     @classmethod
     def get_config_dict(
