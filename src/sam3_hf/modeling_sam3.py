@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
-from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple
 
 from sam3_hf.configuration_sam3 import Sam3Config
@@ -38,8 +37,6 @@ from sam3_hf.ops.tokens import PaddedTokens, join, to_tokens
 from sam3_hf.repository import CompleteRepository
 from sam3_hf.text.encoder import CausalAttention, TextEncoder, TextLayer, real_tokens
 from sam3_hf.vision.encoder import Sam3VisionModel
-
-logger = logging.get_logger(__name__)
 
 
 class ImageRows(NamedTuple):
