@@ -1,0 +1,1 @@
+"""Pictures with prompts and the objects that match them."""
