@@ -10,7 +10,6 @@ differ. Needs the `test` extra.
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,8 @@ import torch
 import torch.nn.functional as F
 import transformers
 
+from sam3_hf.benchmarking.models import fill_buffers
+from sam3_hf.benchmarking.timing import seconds_of
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerConfig
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
 from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
@@ -39,34 +40,17 @@ def models(side: int, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
     with torch.device("meta"):
         theirs = transformers.Sam3TrackerModel(transformers.Sam3TrackerConfig.from_dict(config.to_dict()))
     theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
-    _fill_from(transformers.Sam3TrackerConfig.from_dict(config.to_dict()), theirs, device)
+    fill_buffers(theirs, transformers.Sam3TrackerConfig.from_dict(config.to_dict()), torch.device(device))
     return ours, theirs.eval()
 
 
-def _fill_from(config: Any, model: Any, device: str) -> None:
-    """Buffers that no checkpoint holds, from a model of one layer per kind; they depend on sizes alone."""
-    for layer in model.vision_encoder.backbone.layers:
-        fresh = type(layer)(config.vision_config.backbone_config, window_size=layer.window_size)
-        for name, buffer in fresh.named_buffers():
-            owner, _, last = name.rpartition(".")
-            layer.get_submodule(owner)._buffers[last] = buffer.to(device)
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Wall time of one call, until the device is done."""
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
 def alternating(rounds: int, warm_up: int = 1, **works: Callable[[], object]) -> dict[str, Any]:
-    """Median and best time of each work, once per round and in turn, after rounds that do not count."""
+    """Median and best time of each work in milliseconds, once per round and in turn, after rounds that do not count."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds + warm_up):
         for name, work in works.items():
-            times[name].append(milliseconds(work))
+            times[name].append(1000 * seconds_of(work, device))
     counted = {name: values[warm_up:] for name, values in times.items()}
     return {
         "median": {name: round(statistics.median(values), 2) for name, values in counted.items()},

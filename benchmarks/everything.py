@@ -10,11 +10,9 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 import time
 from typing import Any
 
-import psutil
 import torch
 
 WAYS = ("ours", "transformers' pipeline with our model", "transformers")
@@ -41,6 +39,7 @@ def worker(way: str, options: argparse.Namespace) -> dict[str, float]:
     from PIL import Image
 
     import sam3_hf
+    from sam3_hf.benchmarking.memory import peak_of
     from sam3_hf.pipelines.everything import EverythingSettings, segment_everything
 
     torch.set_num_threads(options.threads)
@@ -58,26 +57,20 @@ def worker(way: str, options: argparse.Namespace) -> dict[str, float]:
         else:
             pipeline(picture, points_per_crop=options.points, stability_score_thresh=0.0)
 
-    process, peak, done = psutil.Process(), [0], threading.Event()
-    before = process.memory_info().rss
+    took = []
 
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], process.memory_info().rss)
+    def timed() -> None:
+        start = time.perf_counter()
+        try:
+            with torch.inference_mode():
+                work()
+        except RuntimeError as error:  # the pipeline cannot put together what is empty
+            if "expected a non-empty list" not in str(error):
+                raise
+        took.append(time.perf_counter() - start)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    start = time.perf_counter()
-    try:
-        with torch.inference_mode():
-            work()
-    except RuntimeError as error:  # the pipeline cannot put together what is empty
-        if "expected a non-empty list" not in str(error):
-            raise
-    took = time.perf_counter() - start
-    done.set()
-    watcher.join()
-    return {"seconds": round(took, 2), "peak_gigabytes": round((peak[0] - before) / 2**30, 2)}
+    peak = peak_of(timed, torch.device("cpu")).above_start or float("nan")
+    return {"seconds": round(took[0], 2), "peak_gigabytes": round(peak / 2**30, 2)}
 
 
 def main() -> None:

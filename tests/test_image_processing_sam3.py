@@ -11,8 +11,11 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import TensorType
 
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
+from sam3_hf.inputs.reduced import read_reduced
+from sam3_hf.ops.masks import encode_rle
 from tests.support.checkpoints import TINY
 from tests.support.masks import blobs
+from tests.support.photographs import photograph
 from tests.support.pixels import pixel_tolerance
 
 INPUTS = load_file(TINY / "inputs.safetensors")
@@ -282,3 +285,50 @@ class TestResults:
     def test_outputs_without_semantic_map_are_refused(self):
         with pytest.raises(ValueError, match="semantic_seg"):
             self.processor.post_process_semantic_segmentation(ModelOutput(pred_logits=torch.zeros(1, 2)))
+
+    @pytest.mark.parametrize("sizes", [None, [(150, 200), (33, 57), (48, 48)]])
+    def test_run_length_codes_hold_the_dense_masks(self, sizes):
+        dense = self.processor.post_process_instance_segmentation(made_up(), 0.4, target_sizes=sizes)
+        coded = self.processor.post_process_instance_segmentation(made_up(), 0.4, target_sizes=sizes, masks="rle")
+        assert any(len(row["scores"]) for row in dense)
+        for codes, expected in zip(coded, dense, strict=True):
+            assert torch.equal(codes["scores"], expected["scores"])
+            assert codes["masks"] == [encode_rle(mask) for mask in expected["masks"]]
+
+    def test_other_forms_of_masks_are_refused(self):
+        with pytest.raises(ValueError, match=r"\"dense\" or \"rle\"; got 'png'"):
+            self.processor.post_process_instance_segmentation(made_up(), masks="png")
+
+
+class TestFastDecode:
+    @pytest.fixture
+    def file(self, tmp_path):
+        photograph("astronaut", (1000, 750)).save(tmp_path / "large.jpg", quality=95)
+        return tmp_path / "large.jpg"
+
+    def test_pixels_are_close_and_the_size_is_that_of_the_image(self, file):
+        processor = Sam3ImageProcessor(**OPTIONS)
+        exact, fast = processor(file, return_tensors="pt"), processor(file, return_tensors="pt", fast_decode=True)
+        assert fast["original_sizes"].tolist() == exact["original_sizes"].tolist() == [[750, 1000]]
+        difference = (fast["pixel_values"] - exact["pixel_values"]).abs()
+        assert 0 < difference.mean() < 4 / 127.5
+
+    def test_without_it_files_are_read_whole(self, file):
+        processor = Sam3ImageProcessor(**OPTIONS)
+        with Image.open(file) as image:
+            assert torch.equal(pixel_values(file), processor(image, return_tensors="pt")["pixel_values"])
+
+    def test_a_processor_can_be_told_once(self, file, tmp_path):
+        Sam3ImageProcessor(**OPTIONS, fast_decode=True).save_pretrained(tmp_path)
+        loaded = Sam3ImageProcessor.from_pretrained(tmp_path)
+        expected = pixel_values(file, fast_decode=True)
+        assert torch.equal(loaded(file, return_tensors="pt")["pixel_values"], expected)
+        assert torch.equal(pixel_values(read_reduced(file, (168, 168))), expected)
+
+    def test_other_images_are_read_as_ever(self):
+        assert torch.equal(pixel_values(TINY / "image0.png", fast_decode=True), pixel_values(TINY / "image0.png"))
+        assert torch.equal(pixel_values(IMAGES, fast_decode=True), pixel_values(IMAGES))
+
+    def test_it_needs_a_size_to_shrink_to(self, file):
+        with pytest.raises(ValueError, match="needs do_resize=True"):
+            Sam3ImageProcessor(fast_decode=True)(file, do_resize=False)

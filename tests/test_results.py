@@ -5,7 +5,7 @@ import torch
 from pycocotools import mask as coco
 
 from sam3_hf.ops.masks import decode_rle
-from sam3_hf.results import ExampleBox, ImageSegmentation, Instance, Prompt, PromptResult
+from sam3_hf.results import CodedInstance, ExampleBox, ImageSegmentation, Instance, Prompt, PromptResult
 
 
 @pytest.fixture
@@ -38,3 +38,11 @@ def test_masks_are_read_by_pycocotools(instance):
 def test_a_prompt_of_boxes_alone_has_a_name():
     assert Prompt(None).label == "example"
     assert Prompt("ear").label == "ear"
+
+
+def test_an_instance_that_holds_a_code_says_the_same(instance):
+    coded = CodedInstance(instance.score, instance.box_xyxy_px, instance.rle())
+    assert coded.mask.equal(instance.mask)
+    assert (coded.area, coded.rle()) == (28, instance.rle())
+    dense, codes = (ImageSegmentation((20, 30), [PromptResult(Prompt("ear"), [one])]) for one in (instance, coded))
+    assert codes.to_dict() == dense.to_dict()

@@ -7,6 +7,7 @@ model outputs, one row per prompt -> kept by score, scaled to the row's image ->
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ from sam3_hf.image_processing_sam3_tracker import ObjectMaskProcessing
 from sam3_hf.inputs.images import as_list, read_image, read_map
 from sam3_hf.inputs.packing import pack
 from sam3_hf.inputs.pixels import Preprocessing
+from sam3_hf.inputs.reduced import ReducedImage, read_reduced
 from sam3_hf.inputs.sizes import read_sizes
 from sam3_hf.ops.boxes import scale_boxes
-from sam3_hf.ops.masks import binarize_at, logit_threshold, resize_logits
+from sam3_hf.ops.masks import binarize_at, encode_rle, logit_threshold, resize_logits, rle_at
 
 _OPTIONS = [field.name for field in fields(Preprocessing)]
 # Options of other image processors, which their files hold too; `None` or the value here is what SAM 3 does.
@@ -37,6 +39,7 @@ class Sam3ImageProcessorKwargs(ImagesKwargs, total=False):
     """Options by which `from_pretrained` and a call can change an image processor; see `Preprocessing`."""
 
     mask_size: Any
+    fast_decode: bool
 
 
 class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor):
@@ -44,8 +47,9 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
 
     Args:
         **kwargs: Fields of `sam3_hf.inputs.pixels.Preprocessing` (`size`, `mask_size`, `do_resize`, `resample`,
-            `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean`, `image_std`, `do_convert_rgb`); `None` is the
-            default. What transformers' image processors write to their files is accepted too.
+            `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean`, `image_std`, `do_convert_rgb`,
+            `fast_decode`); `None` is the default. What transformers' image processors write to their files is accepted
+            too.
 
     Raises:
         TypeError: Unknown option.
@@ -72,7 +76,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
             images: One image, a list of images of any sizes, or a batched array. An image is a PIL image, a file name,
                 or an array or tensor `(H, W)`, `(C, H, W)` or `(H, W, C)`: grey, RGB or RGBA; uint8, other whole
                 numbers in 0..255, uint16, or float in 0..255 (with `do_rescale=False` in 0..1). PIL images and files
-                are turned upright by their EXIF orientation.
+                are turned upright by their EXIF orientation. Also what `sam3_hf.inputs.reduced` makes of files.
             segmentation_maps: One map of labels per image, `(H, W)`, of its image's size.
             **kwargs: `return_tensors` (`"pt"`, `"np"` or `None` for lists), `device`, `input_data_format`
                 (`"channels_first"` or `"channels_last"`, where an array could be read both ways), and for this call
@@ -89,10 +93,10 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         call = {name: kwargs.pop(name, None) for name in _OF_A_CALL}
         options = self._options(kwargs)
         order = call["input_data_format"]
-        pictures = [read_image(image, order, options.do_convert_rgb) for image in as_list(images, dimensions=3)]
-        sizes = [tuple(picture.shape[1:]) for picture in pictures]
+        pictures = [_read(image, order, options) for image in as_list(images, dimensions=3)]
+        sizes = [picture.size for picture in pictures]
         data = {
-            "pixel_values": [options.pixel_values(picture) for picture in pictures],
+            "pixel_values": [options.pixel_values(picture.pixels) for picture in pictures],
             "original_sizes": [torch.tensor(size) for size in sizes],
         }
         if segmentation_maps is not None:
@@ -122,7 +126,12 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         return [{"scores": scores, "boxes": boxes} for scores, boxes, _, _ in kept]
 
     def post_process_instance_segmentation(
-        self, outputs: Any, threshold: float | int = 0.3, mask_threshold: float | int = 0.5, target_sizes: Any = None
+        self,
+        outputs: Any,
+        threshold: float | int = 0.3,
+        mask_threshold: float | int = 0.5,
+        target_sizes: Any = None,
+        masks: Any = "dense",
     ) -> list[dict]:
         """Scores, boxes and masks of the objects found, per prompt row, in query order.
 
@@ -132,17 +141,21 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
             mask_threshold: A pixel belongs to the object if the sigmoid of its mask logit is higher. Logits are resized
                 first, as in the original.
             target_sizes: As for `post_process_object_detection`; `None` also leaves masks at the model's resolution.
+            masks: `"dense"`, or `"rle"` for codes of the same masks, which are then never in memory together.
 
         Returns:
-            Per row `scores` and `boxes` as above, and `masks` bool `(K, height, width)`.
+            Per row `scores` and `boxes` as above, and `masks`: bool `(K, height, width)`, or a list of K run-length
+            codes as COCO has them.
 
         Raises:
-            ValueError: As above, or `mask_threshold` is not in 0..1.
+            ValueError: As above, `mask_threshold` is not in 0..1, or `masks` is something else.
         """
+        if masks not in _MASKS_AS:
+            raise ValueError(f'masks is "dense" or "rle"; got {masks!r}.')
         level = logit_threshold(mask_threshold)
         kept = _kept(outputs, threshold, target_sizes)
         return [
-            {"scores": scores, "boxes": boxes, "masks": _masks(logits[keep], size, level)}
+            {"scores": scores, "boxes": boxes, "masks": _MASKS_AS[masks](logits, keep, size, level)}
             for (scores, boxes, keep, size), logits in zip(kept, outputs.pred_masks, strict=True)
         ]
 
@@ -204,6 +217,17 @@ def _as_json(name: str, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _read(image: Any, order: str | None, options: Preprocessing) -> ReducedImage:
+    """The pixels of an image, and its size."""
+    if isinstance(image, ReducedImage):
+        return image
+    is_file = isinstance(image, (str, Path)) and not str(image).startswith(("http://", "https://"))
+    if options.fast_decode and is_file:
+        return read_reduced(image, options.size, options.do_convert_rgb)
+    pixels = read_image(image, order, options.do_convert_rgb)
+    return ReducedImage(pixels, (pixels.shape[1], pixels.shape[2]))
+
+
 def _check_maps(maps: list[tuple[int, ...]], images: list[tuple[int, ...]]) -> None:
     if maps != images:
         raise ValueError(f"Each image needs a map of its size; got images (height, width) {images} and maps {maps}.")
@@ -238,5 +262,20 @@ def _row_sizes(outputs: Any, target_sizes: Any) -> list[tuple[int, int]] | list[
     return [sizes[image] for image in images]
 
 
-def _masks(logits: Float[Tensor, "K h w"], size: tuple[int, int] | None, level: float) -> Bool[Tensor, "K H W"]:
-    return binarize_at(logits, size, level) if size else logits.float() > level
+def _dense(
+    logits: Float[Tensor, "Q h w"], keep: Bool[Tensor, "Q"], size: tuple[int, int] | None, level: float
+) -> Bool[Tensor, "K H W"]:
+    return binarize_at(logits[keep], size, level) if size else logits[keep].float() > level
+
+
+def _coded(
+    logits: Float[Tensor, "Q h w"], keep: Bool[Tensor, "Q"], size: tuple[int, int] | None, level: float
+) -> list[dict[str, Any]]:
+    """One by one, as all kept logits together are another copy of them."""
+    one_by_one = (logits[query] for query in keep.nonzero().flatten().tolist())
+    if size is None:
+        return [encode_rle(mask.float() > level) for mask in one_by_one]
+    return [rle_at(mask[None], size, level)[0] for mask in one_by_one]
+
+
+_MASKS_AS = {"dense": _dense, "rle": _coded}

@@ -115,10 +115,17 @@ class Sam3Processor(LoadsFromHub, ProcessorMixin):
         return self.image_processor.post_process_object_detection(outputs, threshold, target_sizes)
 
     def post_process_instance_segmentation(
-        self, outputs: Any, threshold: float | int = 0.3, mask_threshold: float | int = 0.5, target_sizes: Any = None
+        self,
+        outputs: Any,
+        threshold: float | int = 0.3,
+        mask_threshold: float | int = 0.5,
+        target_sizes: Any = None,
+        masks: Any = "dense",
     ) -> list[dict]:
         """See `Sam3ImageProcessor.post_process_instance_segmentation`."""
-        return self.image_processor.post_process_instance_segmentation(outputs, threshold, mask_threshold, target_sizes)
+        return self.image_processor.post_process_instance_segmentation(
+            outputs, threshold, mask_threshold, target_sizes, masks
+        )
 
     def post_process_semantic_segmentation(
         self,

@@ -3,12 +3,13 @@
 ImageSegmentation -> prompts -> instances: score, box, mask -> dictionary of numbers, strings and run-length codes
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Bool
 from torch import Tensor
 
-from sam3_hf.ops.masks import encode_rle
+from sam3_hf.ops.masks import area_of_rle, decode_rle, encode_rle
 
 _SCORE_DIGITS, _PIXEL_DIGITS = 6, 3
 
@@ -55,11 +56,33 @@ class Instance(NamedTuple):
         return encode_rle(self.mask)
 
 
+class CodedInstance(NamedTuple):
+    """An `Instance` whose mask is kept in COCO's compressed run-length code, a thousandth of the memory."""
+
+    score: float
+    box_xyxy_px: tuple[float, float, float, float]
+    code: dict[str, Any]
+
+    @property
+    def mask(self) -> Bool[Tensor, "H W"]:
+        """The pixels, drawn anew each time."""
+        return decode_rle(self.code)
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return area_of_rle(self.code)
+
+    def rle(self) -> dict[str, Any]:
+        """The mask in COCO's compressed run-length code."""
+        return self.code
+
+
 class PromptResult(NamedTuple):
     """What one prompt found, the surest first."""
 
     prompt: Prompt
-    instances: list[Instance]
+    instances: Sequence[Instance | CodedInstance]
 
 
 class ImageSegmentation(NamedTuple):
@@ -81,7 +104,7 @@ def _prompt_to_dict(result: PromptResult) -> dict[str, Any]:
     }
 
 
-def _instance_to_dict(instance: Instance) -> dict[str, Any]:
+def _instance_to_dict(instance: Instance | CodedInstance) -> dict[str, Any]:
     return {
         "score": round(instance.score, _SCORE_DIGITS),
         "box": [round(edge, _PIXEL_DIGITS) for edge in instance.box_xyxy_px],

@@ -77,6 +77,26 @@ def test_the_files_hold_what_the_library_finds(start, model_folder):
         assert entry["area"] == instance.area
 
 
+def test_a_fast_decode_finds_places_in_the_whole_image(start, place, model_folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph(size=(1200, 800)).save("large.jpg", exif=exif)
+    (place / "broken.jpg").write_bytes((place / "large.jpg").read_bytes()[:9000])
+    code, said = start("large.jpg", "broken.jpg", "cat.png", "--text", "ear", "--fast-decode")
+    assert (code, len(said.splitlines())) == (2, 1)
+    assert "broken.jpg cannot be read" in said
+    fast = results("large")
+    assert (fast["size"], results("cat")["size"]) == ([1200, 800], [64, 96])
+    with Image.open("sam3_output/large.png") as overlay:
+        assert overlay.size == (800, 1200)
+    loaded = load(model_folder)
+    loaded.processor.image_processor.fast_decode = True
+    (expected,) = segment(
+        "large.jpg", "ear", model=loaded.model, processor=loaded.processor, threshold=float(THRESHOLD)
+    )
+    assert fast["prompts"] == expected.to_dict()["prompts"]
+
+
 def test_the_table_counts_objects(start):
     start("cat.png", "--text", "[red]ear")
     count = len(results("cat")["prompts"][0]["objects"])

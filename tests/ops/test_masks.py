@@ -7,7 +7,10 @@ from pycocotools import mask as coco
 from tests.support.masks import blobs, noise
 from torch.nn import functional as F
 
+from sam3_hf.ops import masks as masks_module
+from sam3_hf.ops.drawing import Samples, draw
 from sam3_hf.ops.masks import (
+    area_of_rle,
     binarize_at,
     boxes_of_masks,
     decode_rle,
@@ -16,6 +19,7 @@ from sam3_hf.ops.masks import (
     mask_prompt,
     resize_logits,
     resize_smoothly,
+    rle_at,
 )
 
 SOURCES = [(48, 48), (33, 57), (7, 5), (1, 1), (2, 9)]
@@ -151,3 +155,47 @@ def test_mask_prompts_of_the_right_size_stay_as_they_are():
     assert resize_smoothly(logits, (48, 48)) is logits
     expected = F.interpolate(logits, (12, 12), mode="bilinear", antialias=True)
     torch.testing.assert_close(resize_smoothly(logits, (12, 12)), expected)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and NumPy 2
+@pytest.mark.parametrize("target", [(150, 200), (48, 60), (1, 1), (3, 400), (20, 31)])
+def test_codes_drawn_at_image_size_are_those_of_the_dense_masks(target):
+    logits = torch.cat([blobs(4, 48, 48), -blobs(3, 48, 48), noise(2, 48, 48), torch.zeros(1, 48, 48)])
+    logits = torch.cat([logits, torch.full((1, 48, 48), 3.0)])
+    for threshold in (0.0, logit_threshold(0.3), -math.inf, math.inf):
+        masks = binarize_at(logits, target, threshold)
+        codes = rle_at(logits, target, threshold)
+        assert codes == [encode_rle(mask) for mask in masks]
+        expected = coco.encode(np.asfortranarray(masks.permute(1, 2, 0).numpy().astype(np.uint8)))
+        assert [code["counts"] for code in codes] == [code["counts"].decode() for code in expected]
+        assert [area_of_rle(code) for code in codes] == coco.area(expected).tolist()
+
+
+def test_columns_that_touch_at_bottom_and_top_are_one_run():
+    mask = torch.zeros(4, 5, dtype=torch.bool)
+    mask[2:, 1] = mask[:, 2] = mask[:2, 3] = True
+    assert area_of_rle(encode_rle(mask)) == 8
+    assert encode_rle(mask) == {"size": [4, 5], "counts": "686"}
+
+
+def test_drawing_codes_holds_the_region_of_one_object_and_no_more(monkeypatch):
+    drawn = []
+
+    def watched(*arguments):
+        drawn.append(draw(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(masks_module, "draw", watched)
+    logits = torch.full((9, 72, 72), -5.0)
+    logits[:, 10:19, 20:29] = 5
+    rle_at(logits, (720, 720), 0.0)
+    assert [region.pixels.size for region in drawn] == [100 * 100] * 9
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_what_is_drawn_grows_with_the_pixels_of_the_object_alone(scale):
+    logits = torch.full((72, 72), -5.0)
+    logits[10:19, 20:29] = 5
+    side = 72 * scale
+    samples = Samples.bilinear(72, side)
+    assert draw(logits.numpy(), samples, samples, 0.0).pixels.size == (10 * scale) ** 2

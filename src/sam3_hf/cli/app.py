@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from sam3_hf import __version__
+from sam3_hf.cli.benchmark import benchmark
 from sam3_hf.cli.click import click
 from sam3_hf.cli.convert import convert
 from sam3_hf.cli.errors import CommandError, report
+from sam3_hf.cli.evaluate import evaluate
+from sam3_hf.cli.finetune import finetune
 from sam3_hf.cli.segment import segment
 
 # What typer raises for wrong usage; newer versions carry their own copy of click, so the class is reached from here.
@@ -21,6 +24,9 @@ app = typer.Typer(name="sam3-hf", add_completion=False, pretty_exceptions_enable
 app.command()(segment)
 app.command()(click)
 app.command()(convert)
+app.command()(evaluate)
+app.command()(benchmark)
+app.command()(finetune)
 
 
 def _show_version(wanted: bool) -> None:

@@ -15,6 +15,7 @@ class Job:
     model: str
     dtype: str
     device: str
+    fast_decode: bool
     output: Path
     overlay: bool
     overwrite: bool

@@ -35,7 +35,12 @@ def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its optio
         float, typer.Option(rich_help_panel=_WHAT, help="Pixels with a higher probability belong to an object, 0..1.")
     ] = 0.5,
     model: Annotated[
-        str, typer.Option(metavar="FOLDER|HUB_ID", rich_help_panel=_HOW, help="A converted checkpoint or a Hub id.")
+        str,
+        typer.Option(
+            metavar="FOLDER|HUB_ID",
+            rich_help_panel=_HOW,
+            help="A converted checkpoint, a Hub id, or shapes: the small model inside the package.",
+        ),
     ] = "facebook/sam3",
     dtype: Annotated[
         str, typer.Option(rich_help_panel=_HOW, help="float32, bfloat16, float16, or auto: as the weights are stored.")
@@ -46,6 +51,14 @@ def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its optio
             rich_help_panel=_HOW, help="cpu, cuda, cuda:1, mps, ..., or auto: cuda if there is one, else cpu."
         ),
     ] = "auto",
+    fast_decode: Annotated[
+        bool,
+        typer.Option(
+            "--fast-decode",
+            rich_help_panel=_HOW,
+            help="Let the JPEG decoder shrink large files: faster, and the model sees almost the same pixels.",
+        ),
+    ] = False,
     output: Annotated[
         Path,
         typer.Option(
@@ -72,6 +85,7 @@ def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its optio
         model=model,
         dtype=dtype,
         device=device,
+        fast_decode=fast_decode,
         output=output,
         overlay=overlay,
         overwrite=overwrite,

@@ -18,6 +18,8 @@ from sam3_hf.cli.prompts import read_box
 from sam3_hf.cli.results_folder import Targets, plan, prepare, write_json, write_picture
 from sam3_hf.cli.summary import Tally, progress, show
 from sam3_hf.inputs.images import read_image
+from sam3_hf.inputs.reduced import ReducedImage, read_reduced
+from sam3_hf.inputs.sizes import read_size
 from sam3_hf.loading import Loaded, LoadingError, check_device, check_dtype, check_source, load
 from sam3_hf.results import ExampleBox, ImageSegmentation
 from sam3_hf.segmentation import check_boxes_inside, check_probabilities, make_prompts, segment
@@ -25,11 +27,16 @@ from sam3_hf.visualization.overlay import as_picture, draw_overlay
 
 
 class Picture(NamedTuple):
-    """An image file, where its results go, and the upright RGB image in it."""
+    """An image file, where its results go, and the upright RGB image in it, perhaps with fewer pixels."""
 
     file: ImageFile
     targets: Targets
-    image: Image.Image
+    image: Image.Image | ReducedImage
+
+    @property
+    def whole(self) -> Image.Image | str:
+        """What an overlay can be drawn on."""
+        return self.image if isinstance(self.image, Image.Image) else str(self.file.path)
 
 
 def run(job: Job) -> None:
@@ -46,8 +53,10 @@ def run(job: Job) -> None:
     targets = plan(job.output, [file.path for file in files], job.overlay, job.overwrite)
     prepare(job.output)
     tally, problems = Tally(), []
-    pictures = _read(progress(list(zip(files, targets, strict=True)), "Segmenting"), problems)
-    _segment(job, boxes, _load(job, device), pictures, tally)
+    loaded = _load(job, device)
+    kept = read_size(loaded.processor.image_processor.size, "size") if job.fast_decode else None
+    pictures = _read(progress(list(zip(files, targets, strict=True)), "Segmenting"), problems, kept)
+    _segment(job, boxes, loaded, pictures, tally)
     if tally.images:
         show(tally, [f"Results of {tally.images} image(s) are in {job.output}."])
     if problems:
@@ -88,18 +97,24 @@ def _load(job: Job, device: str) -> Loaded:
         raise CommandError(str(error)) from error
 
 
-def _read(work: Iterator[tuple[ImageFile, Targets]], problems: list[str]) -> Iterator[Picture]:
-    """The images one after the other; what is wrong with those that cannot be read is added to `problems`."""
+def _read(
+    work: Iterator[tuple[ImageFile, Targets]], problems: list[str], kept: tuple[int, int] | None
+) -> Iterator[Picture]:
+    """The images one after the other, with fewer pixels if a size is `kept` that they need not exceed.
+
+    What is wrong with those that cannot be read is added to `problems`.
+    """
     for file, targets in work:
         try:
-            pixels = read_image(str(file.path), None, True)
+            reduced = read_reduced(file.path, kept) if kept else None
+            pixels = reduced.pixels if reduced else read_image(str(file.path), None, True)
         except UNREADABLE as error:
             problems.append(f"{file.path} cannot be read: {reason(error)}")
             continue
         if pixels.dtype != torch.uint8:
             problems.append(f"{file.path} holds fractions; convert it to 8 or 16 bits first.")
             continue
-        yield Picture(file, targets, as_picture(pixels))
+        yield Picture(file, targets, reduced or as_picture(pixels))
 
 
 def _segment(job: Job, boxes: list[ExampleBox], loaded: Loaded, pictures: Iterator[Picture], tally: Tally) -> None:
@@ -123,6 +138,6 @@ def _segment(job: Job, boxes: list[ExampleBox], loaded: Loaded, pictures: Iterat
 def _write(job: Job, picture: Picture, segmentation: ImageSegmentation) -> None:
     """The overlay first, so that a JSON file means that an image is done."""
     if job.overlay:
-        write_picture(draw_overlay(picture.image, segmentation), picture.targets.overlay)
+        write_picture(draw_overlay(picture.whole, segmentation), picture.targets.overlay)
     asked = {"image": str(picture.file.path), "model": job.model, **job.limits}
     write_json(asked | segmentation.to_dict(), picture.targets.json)

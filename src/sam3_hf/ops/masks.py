@@ -1,61 +1,19 @@
 """Masks: from logits to pixels, their boxes, and COCO run-length codes.
 
 logits [N, h, w] -> binarize_at(size) -> masks [N, H, W], bool -> boxes [N, 4] in pixels
+                 -> rle_at(size)      -> codes, one mask at a time
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-# From this share of undecided places on, resizing the whole mask is the faster way.
-_NOISY = 0.1
-
-
-class Samples(NamedTuple):
-    """Where each pixel along one side of an image reads its source: two neighbours and their weights."""
-
-    first: Int[np.ndarray, "S"]
-    second: Int[np.ndarray, "S"]
-    first_weight: Float32[np.ndarray, "S"]
-    second_weight: Float32[np.ndarray, "S"]
-
-    @classmethod
-    def bilinear(cls, source: int, pixels: int) -> "Samples":
-        """PyTorch's bilinear rule without aligned corners, step by step in float32 as its kernels do."""
-        half = np.float32(0.5)
-        scale = np.float32(source) / np.float32(pixels)
-        position = np.maximum((np.arange(pixels, dtype=np.float32) + half) * scale - half, 0)
-        first = np.minimum(position.astype(np.int64), source - 1)
-        second = first if source == pixels else np.minimum(first + 1, source - 1)
-        weight = np.clip(position - first.astype(np.float32), 0, 1)
-        return cls(first, second, 1 - weight, weight)
-
-    def reading(self, start: int, stop: int) -> slice:
-        """Pixels that read a source in `start..stop` (exclusive); both neighbour lists ascend."""
-        return slice(int(np.searchsorted(self.second, start)), int(np.searchsorted(self.first, stop)))
-
-    def part(self, pixels: slice | np.ndarray) -> "Samples":
-        """Samples of some of the pixels."""
-        return Samples(*(values[pixels] for values in self))
-
-    def counted_from(self, start: int) -> "Samples":
-        """The same samples of a source whose first `start` places are cut off."""
-        return self._replace(first=self.first - start, second=self.second - start)
-
-    def mix(
-        self, first: Float32[np.ndarray, "*B S"], second: Float32[np.ndarray, "*B S"]
-    ) -> Float32[np.ndarray, "*B S"]:
-        """Weighted sum of the neighbours' values, equal to PyTorch's CPU kernel to the last bit.
-
-        The kernel rounds the second product and fuses the first into the sum, which double precision reproduces.
-        """
-        rounded = (second * self.second_weight).astype(np.float64)
-        return (first.astype(np.float64) * self.first_weight + rounded).astype(np.float32)
+from sam3_hf.ops.drawing import Region, Samples, draw
 
 
 def logit_threshold(probability: float | int) -> float:
@@ -102,9 +60,25 @@ def binarize_at(logits: Float[Tensor, "N h w"], size: tuple[int, int], threshold
     masks = np.zeros((len(logits), *size), dtype=bool)
     rows, columns = (Samples.bilinear(n, pixels) for n, pixels in zip(logits.shape[1:], size, strict=True))
     for source, mask in zip(logits.detach().float(), masks, strict=True):
-        if not _draw(mask, source.numpy(), rows, columns, threshold):
+        region = draw(source.numpy(), rows, columns, threshold)
+        if region is None:
             mask[:] = _binarize_all(source, size, threshold).numpy()
+        else:
+            mask[region.rows, region.columns] = region.pixels
     return torch.from_numpy(masks)
+
+
+def rle_at(logits: Float[Tensor, "N h w"], size: tuple[int, int], threshold: float) -> list[dict[str, Any]]:
+    """What `encode_rle` makes of each mask of `binarize_at`, of which only one is ever held, and only where it lies."""
+    rows, columns = (Samples.bilinear(n, pixels) for n, pixels in zip(logits.shape[1:], size, strict=True))
+    sparse = logits.device.type == "cpu" and math.isfinite(threshold)
+    codes = []
+    for source in logits.detach().float():
+        region = draw(source.numpy(), rows, columns, threshold) if sparse else None
+        if region is None:
+            region = Region.around(_binarize_all(source, size, threshold).cpu().numpy())
+        codes.append(_encode(region, size))
+    return codes
 
 
 def boxes_of_masks(masks: Bool[Tensor, "N H W"]) -> Int[Tensor, "N 4"]:
@@ -125,64 +99,32 @@ def _binarize_all(source: Float[Tensor, "h w"], size: tuple[int, int], threshold
     return resize_logits(source[None], size)[0] > threshold
 
 
-@np.errstate(invalid="ignore", over="ignore")  # logits may be infinite or NaN
-def _draw(
-    mask: Bool[np.ndarray, "H W"],
-    source: Float32[np.ndarray, "h w"],
-    rows: Samples,
-    columns: Samples,
-    threshold: float,
-) -> bool:
-    """Set the pixels of an empty mask whose interpolated logit exceeds the threshold; `False` if that is too much work.
-
-    A pixel between two values well on one side of the threshold lies on that side too. So the source is stretched
-    sideways, stripes between agreeing lines are copied, and only pixels between lines that disagree are computed.
-    NumPy and not PyTorch: the pieces are too small to be shared among threads.
-    """
-    margin = max(abs(threshold) * 1e-5, 1e-30)
-    above = ~(source <= threshold - margin)
-    (top, bottom), (left, right) = (_extent_along(axis, above) for axis in (0, 1))
-    down, across, read = rows.reading(top, bottom), columns.reading(left, right), slice(max(top - 1, 0), bottom + 1)
-    rows, columns = rows.part(down).counted_from(read.start), columns.part(across)
-    lines = columns.mix(source[read, columns.first], source[read, columns.second])
-    inside = _with_next((lines > threshold + margin) & np.isfinite(lines))
-    stripe, x = np.nonzero(~(inside | _with_next(lines <= threshold - margin)))
-    if len(x) > _NOISY * lines.size:
-        return False
-    region = mask[down, across]
-    region[:] = inside[rows.first]
-    y, place = _pixels_of(stripe, rows)
-    pixels, x = rows.part(y), x[place]
-    region[y, x] = pixels.mix(lines[pixels.first, x], lines[pixels.second, x]) > threshold
-    return True
-
-
-def _extent_along(axis: int, occupied: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
-    """First occupied row (axis 0) or column (axis 1) and one past the last, or zeros."""
-    places = np.flatnonzero(occupied.any(axis=1 - axis))
-    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
-
-
-def _with_next(lines: Bool[np.ndarray, "h W"]) -> Bool[np.ndarray, "h W"]:
-    """True where a line and the one below agree on it; below the last line comes the last line."""
-    return lines & np.concatenate([lines[1:], lines[-1:]])
-
-
-def _pixels_of(stripe: Int[np.ndarray, "K"], rows: Samples) -> tuple[Int[np.ndarray, "M"], Int[np.ndarray, "M"]]:
-    """Rows of the pixels in each stripe (those that read its line first), and which of `K` stripes each is from."""
-    start, stop = np.searchsorted(rows.first, stripe), np.searchsorted(rows.first, stripe, side="right")
-    count = stop - start
-    place = np.repeat(np.arange(len(stripe)), count)
-    return np.arange(len(place)) + (start - count.cumsum() + count)[place], place
-
-
 def encode_rle(mask: Bool[Tensor, "H W"]) -> dict[str, Any]:
     """COCO's compressed run-length code: `size` (height, width) and `counts`, a string as JSON files hold it."""
-    pixels = mask.cpu().numpy().ravel(order="F")
-    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    runs = np.diff(edges, prepend=0, append=pixels.size)
-    starts_inside = pixels[:1].any()
-    return {"size": list(mask.shape), "counts": _write_counts(np.insert(runs, 0, 0) if starts_inside else runs)}
+    height, width = mask.shape
+    return _encode(Region(slice(0, height), slice(0, width), mask.cpu().numpy()), (height, width))
+
+
+def area_of_rle(code: dict[str, Any]) -> int:
+    """Number of pixels of a mask that is given as a COCO run-length code."""
+    return int(_runs(code["counts"])[1::2].sum())
+
+
+def _encode(region: Region, size: tuple[int, int]) -> dict[str, Any]:
+    """The code of a mask of which nothing lies outside the region.
+
+    Runs go down the columns, so their ends are where a pixel differs from the one above it: few, whatever the area.
+    """
+    (height, width), (top, left), pixels = size, (region.rows.start, region.columns.start), region.pixels
+    y, x = np.nonzero(pixels[1:] != pixels[:-1])
+    first, last = (np.flatnonzero(row) for row in (pixels[:1], pixels[-1:]))
+    ends = np.concatenate([first * height, x * height + y + 1, last * height + len(pixels)]) + left * height + top
+    ends.sort()
+    # A column that ends at the bottom and the next one that begins at the top are one run.
+    joint = np.flatnonzero(ends[1:] == ends[:-1])
+    ends = np.delete(ends, np.concatenate([joint, joint + 1]))
+    ends = ends[:-1] if len(ends) and ends[-1] == height * width else ends
+    return {"size": [height, width], "counts": _write_counts(np.diff(ends, prepend=0, append=height * width))}
 
 
 def decode_rle(code: dict[str, Any]) -> Bool[Tensor, "H W"]:
@@ -192,12 +134,27 @@ def decode_rle(code: dict[str, Any]) -> Bool[Tensor, "H W"]:
         ValueError: The runs do not add up to the size.
     """
     height, width = code["size"]
-    counts = code["counts"]
-    runs = np.asarray(counts) if isinstance(counts, list) else _read_counts(counts)
-    if runs.sum() != height * width or (runs < 0).any():
-        raise ValueError(f"The runs of this code cover {runs.sum()} pixels, but its size is {height}x{width}.")
+    runs = runs_of_rle(code)
     pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return torch.from_numpy(pixels.reshape(width, height).T.copy())
+
+
+def runs_of_rle(code: dict[str, Any]) -> np.ndarray:
+    """Lengths of the runs of a COCO run-length code, down the columns, the first of which lies outside.
+
+    Raises:
+        ValueError: They do not add up to the size.
+    """
+    height, width = code["size"]
+    runs = _runs(code["counts"])
+    if runs.sum() != height * width or (runs < 0).any():
+        raise ValueError(f"The runs of this code cover {runs.sum()} pixels, but its size is {height}x{width}.")
+    return runs
+
+
+def _runs(counts: list[int] | str | bytes) -> np.ndarray:
+    """Lengths of the runs, the first of which lies outside."""
+    return np.asarray(counts) if isinstance(counts, list) else _read_counts(counts)
 
 
 def _write_counts(runs: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sam3_hf.inputs.images import read_image
 from sam3_hf.ops.masks import boxes_of_masks
-from sam3_hf.results import ImageSegmentation, Instance
+from sam3_hf.results import CodedInstance, ImageSegmentation, Instance
 from sam3_hf.visualization.colours import Colour, colour_of
 from sam3_hf.visualization.labels import Place, Plate, free_place, shorten
 
@@ -23,7 +23,7 @@ _TINT, _SHADE, _FRAME = 0.42, 0.45, 0.75
 class Mark(NamedTuple):
     """An object as it is drawn."""
 
-    instance: Instance
+    instance: Instance | CodedInstance
     label: str
     colour: Colour
 
@@ -133,7 +133,7 @@ def _draw_labels(picture: Image.Image, marks: list[Mark], font_size: int) -> Non
             taken.append(place)
 
 
-def _pixels(instance: Instance, canvas: tuple[int, int]) -> Place:
+def _pixels(instance: Instance | CodedInstance, canvas: tuple[int, int]) -> Place:
     """The whole pixels of a box that lie on a canvas (width, height), at least one."""
     x1, y1, x2, y2 = instance.box_xyxy_px
     left, top = (min(max(math.floor(edge), 0), side - 1) for edge, side in zip((x1, y1), canvas, strict=True))

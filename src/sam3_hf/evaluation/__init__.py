@@ -1,0 +1,1 @@
+"""How good answers are: the metrics of SA-Co, COCO and DAVIS, for files and for models."""
