@@ -19,15 +19,20 @@ CLASSES = [
 ]
 
 
+# Settings of training, which transformers' model does not have.
+OWN = ("drop_path_rate", "loss_config")
+
+
 def plain(config: transformers.PreTrainedConfig) -> dict:
-    """What a configuration says, with the two spellings of the rotary base made one."""
+    """What a configuration says to both packages, with the two spellings of the rotary base made one."""
     values = json.loads(config.to_json_string(use_diff=False))
 
     def same_spelling(values: dict) -> dict:
         rotary = values.pop("rope_parameters", None)
         if rotary:
             values["rope_theta"] = rotary["rope_theta"]
-        return {key: same_spelling(value) if isinstance(value, dict) else value for key, value in values.items()}
+        shared = {key: value for key, value in values.items() if key not in OWN}
+        return {key: same_spelling(value) if isinstance(value, dict) else value for key, value in shared.items()}
 
     return same_spelling(values)
 
@@ -110,3 +115,23 @@ def test_norm_epsilons_of_detector_parts_change_nothing() -> None:
         model.dot_product_scoring,
     ):
         assert {module.eps for module in room.modules() if hasattr(module, "eps")} == {1e-5}
+
+
+def test_settings_of_training_survive_a_file_and_the_other_package(tmp_path: Path) -> None:
+    vision = {"backbone_config": {"drop_path_rate": 0.1}}
+    config = sam3_hf.Sam3Config(vision_config=vision, loss_config={"use_dac": False, "class_pos_weight": 5})
+    config.save_pretrained(tmp_path)
+    transformers.Sam3Config.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    read = sam3_hf.Sam3Config.from_pretrained(tmp_path)
+    assert read.vision_config.backbone_config.drop_path_rate == 0.1
+    assert type(read.loss_config) is sam3_hf.Sam3LossConfig
+    assert (read.loss_config.use_dac, read.loss_config.class_pos_weight) == (False, 5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"mask_num_points": 0}, "must be 1 or more"), ({"mask_importance_ratio": 1.5}, "is a share, 0 to 1")],
+)
+def test_impossible_settings_of_the_loss_are_refused(setting: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sam3_hf.Sam3LossConfig(**setting)

@@ -21,6 +21,7 @@ def plain(config: transformers.PreTrainedConfig) -> dict:
     def same_spelling(values: dict) -> dict:
         rotary = values.pop("rope_parameters", None)
         values.pop("model_type", None)
+        values.pop("drop_path_rate", None)  # a setting of training that only we have
         if rotary:
             values["rope_theta"] = rotary["rope_theta"]
         return {key: same_spelling(value) if isinstance(value, dict) else value for key, value in values.items()}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPTextConfig, PreTrainedConfig
 
+from sam3_hf.configuration_sam3_loss import Sam3LossConfig
 from sam3_hf.hub import ConfigFromHub
 
 # The released text encoder: 24 layers of width 1024 over 32 tokens.
@@ -55,6 +56,8 @@ class Sam3ViTConfig(PreTrainedConfig):
         layer_scale_init_value: Accepted for compatibility; no SAM 3 checkpoint has a layer scale, so only `None` runs.
         pretrain_image_size: Image side in pixels whose grid of position embeddings is tiled over larger grids.
         hidden_dropout: Dropout on tokens.
+        drop_path_rate: While training, the chance that the last block leaves out one of its branches for an image; from
+            the first block on it rises from 0. The original is trained with 0.1.
         initializer_range: Standard deviation of the initial weights.
     """
 
@@ -77,6 +80,7 @@ class Sam3ViTConfig(PreTrainedConfig):
     layer_scale_init_value: float | None = None
     attention_dropout: float | int = 0.0
     hidden_dropout: float | int = 0.0
+    drop_path_rate: float | int = 0.0
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -233,6 +237,7 @@ class Sam3Config(ConfigFromHub, PreTrainedConfig):
         detr_encoder_config: Image tokens read the prompt.
         detr_decoder_config: Object queries to boxes.
         mask_decoder_config: Object queries to masks.
+        loss_config: How to train; no checkpoint depends on it.
         initializer_range: Standard deviation of the initial weights.
     """
 
@@ -245,7 +250,9 @@ class Sam3Config(ConfigFromHub, PreTrainedConfig):
         "detr_encoder_config": Sam3DETREncoderConfig,
         "detr_decoder_config": Sam3DETRDecoderConfig,
         "mask_decoder_config": Sam3MaskDecoderConfig,
+        "loss_config": Sam3LossConfig,
     }
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["loss_dict", "auxiliary_outputs"]
 
     text_config: Any = None
     vision_config: Any = None
@@ -253,6 +260,7 @@ class Sam3Config(ConfigFromHub, PreTrainedConfig):
     detr_encoder_config: Any = None
     mask_decoder_config: Any = None
     detr_decoder_config: Any = None
+    loss_config: Any = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:

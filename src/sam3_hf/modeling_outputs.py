@@ -58,8 +58,13 @@ class Sam3ImageSegmentationOutput(ModelOutput):
         detr_decoder_attentions: Self-, text and image attention weights of each decoder layer, on request.
         mask_decoder_attentions: Weights of the mask decoder's prompt attention, on request.
         image_index: (rows,) which image each row belongs to.
+        loss: What to train on, where `labels` were given.
+        loss_dict: Its terms by name, detached and without their weights.
+        auxiliary_outputs: `pred_logits`, `pred_boxes` and `presence_logits` of every decoder layer before the last,
+            where `labels` were given and `auxiliary_loss` is on.
     """
 
+    loss: Tensor | None = None
     pred_masks: Tensor | None = None
     pred_boxes: Tensor | None = None
     pred_logits: Tensor | None = None
@@ -74,6 +79,8 @@ class Sam3ImageSegmentationOutput(ModelOutput):
     detr_decoder_attentions: tuple[Tensor, ...] | None = None
     mask_decoder_attentions: tuple[Tensor, ...] | None = None
     image_index: Tensor | None = None
+    loss_dict: dict[str, Tensor] | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
 
 
 @dataclass
@@ -97,3 +104,21 @@ class Sam3TrackerImageSegmentationOutput(ModelOutput):
     vision_hidden_states: tuple[Tensor, ...] | None = None
     vision_attentions: tuple[Tensor, ...] | None = None
     mask_decoder_attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class Sam3TrackerVideoSegmentationOutput(ModelOutput):
+    """What `Sam3TrackerVideoModel` says of one frame.
+
+    Attributes:
+        object_ids: Ids of the objects, in the order of all that follows.
+        pred_masks: (objects, 1, height, width) mask logits at four times the patch grid; -1024 throughout where there
+            is no object, +-1024 where a mask was given.
+        object_score_logits: (objects, 1) whether there is an object at all.
+        frame_idx: Number of the frame.
+    """
+
+    object_ids: list[int] | None = None
+    pred_masks: Tensor | None = None
+    object_score_logits: Tensor | None = None
+    frame_idx: int | None = None

@@ -10,7 +10,7 @@ input_boxes -> geometry encoder ----+-> prompt -> DETR encoder -> memory       |
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,13 +19,20 @@ from transformers import PreTrainedConfig
 from transformers.utils.generic import can_return_tuple
 
 from sam3_hf.configuration_sam3 import Sam3Config
-from sam3_hf.detector.detr_decoder import DetrDecoder, DetrDecoderLayer, Memory
+from sam3_hf.detector.detr_decoder import DecodedQueries, DetrDecoder, DetrDecoderLayer, Memory
 from sam3_hf.detector.detr_encoder import DetrEncoder, DetrEncoderLayer
 from sam3_hf.detector.geometry_encoder import GeometryEncoder
-from sam3_hf.detector.mask_decoder import MaskDecoder
+from sam3_hf.detector.keyhole import Pixels, keyhole
+from sam3_hf.detector.mask_decoder import MaskDecoder, Masks
 from sam3_hf.detector.prompts import BoxPrompt
+from sam3_hf.detector.rows import ImageRows, check_mask, rows_of_images, take
 from sam3_hf.detector.scoring import DotProductScoring
 from sam3_hf.layers.attention import Attention
+from sam3_hf.losses.detection import DetectionLoss, Loss
+from sam3_hf.losses.masks import PredictedMasks
+from sam3_hf.losses.matcher import with_spare
+from sam3_hf.losses.predictions import Predictions
+from sam3_hf.losses.targets import Targets
 from sam3_hf.modeling_base import Sam3PreTrainedModel, recording
 from sam3_hf.modeling_outputs import (
     Sam3ImageSegmentationOutput,
@@ -35,17 +42,8 @@ from sam3_hf.modeling_outputs import (
 from sam3_hf.ops.boxes import to_xyxy
 from sam3_hf.ops.tokens import PaddedTokens, join, to_tokens
 from sam3_hf.repository import CompleteRepository
-from sam3_hf.text.encoder import CausalAttention, TextEncoder, TextLayer, real_tokens
+from sam3_hf.text.encoder import CausalAttention, TextEncoder, TextLayer, columns_read, real_tokens
 from sam3_hf.vision.encoder import Sam3VisionModel
-
-
-class ImageRows(NamedTuple):
-    """The image of every prompt row: levels fine to coarse; tokens, positions and (height, width) of the coarsest."""
-
-    levels: tuple[Float[Tensor, "P C _ _"], ...]
-    tokens: Float[Tensor, "P N C"]
-    positions: Float[Tensor, "1 N C"]
-    size: tuple[int, int]
 
 
 class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
@@ -56,6 +54,8 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
     """
 
     config: Sam3Config
+    # The loss is a mean over what is in one call, and no count of items makes it a sum.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: PreTrainedConfig) -> None:
         config = getattr(config, "detector_config", None) or config
@@ -125,7 +125,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
         Raises:
             ValueError: The images are not square or their side is not a multiple of the patch size.
         """
-        output_attentions, output_hidden_states = self._wanted(output_attentions, output_hidden_states)
+        output_attentions, output_hidden_states = wanted(self.config, output_attentions, output_hidden_states)
         return self.vision_encoder(pixel_values, output_attentions, output_hidden_states)
 
     @can_return_tuple
@@ -146,14 +146,15 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
             return_dict: `False` for a tuple.
 
         Returns:
-            `pooler_output` holds what the model reads, (texts, length, width), zero where a token is padding;
-            `attention_mask` what is real of it.
+            `pooler_output` holds what the model reads, (texts, length, width), `attention_mask` what is real of it. It
+            and `last_hidden_state` are zero where a token is padding; columns without a real token are not computed.
         """
+        real = real_tokens(input_ids) if attention_mask is None else attention_mask.bool()
         layers = {"hidden_states": TextLayer, "attentions": CausalAttention}
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
-            tokens = self.text_encoder(input_ids)
-        real = real_tokens(input_ids) if attention_mask is None else attention_mask.bool()
+            tokens = self.text_encoder(input_ids, input_ids.shape[1] if seen.layers else columns_read(real))
         check_mask(real, tokens)
+        tokens = tokens.masked_fill(~real.unsqueeze(-1), 0)
         return Sam3TextEncoderOutput(
             last_hidden_state=tokens,
             pooler_output=self.text_projection(tokens).masked_fill(~real.unsqueeze(-1), 0),
@@ -176,6 +177,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
         original_sizes: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        labels: list[dict[str, Tensor]] | Any = None,
     ) -> Sam3ImageSegmentationOutput:
         """Find every object that matches each prompt.
 
@@ -196,23 +198,26 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
             original_sizes: Ignored; the processor's inputs can be passed as they are.
             output_attentions: Also return attention weights; needs `attn_implementation="eager"`.
             output_hidden_states: Also return the hidden states of each part.
+            labels: What is there, for training: one dictionary per row with `boxes` (n, 4), float, centre x, centre y,
+                width, height relative to the whole canvas (0..1); optionally `masks` (n, height, width), bool, of one
+                size in a batch, `mask_valid` (n,) where some have none, and `semantic_mask` (height, width) in place of
+                the union of `masks`. Without `boxes` those of `masks` are taken. n = 0 says that nothing is there. In
+                training mode `pred_masks` and `semantic_seg` are `None` if no row has a mask.
             return_dict: `False` for a tuple.
 
         Raises:
-            ValueError: Not exactly one image input and one text input, counts that do not fit together, or an image
-                whose size is not a square multiple of the patch size.
+            ValueError: Not exactly one image input and one text input, counts that do not fit together, an image whose
+                size is not a square multiple of the patch size, or labels that are not what they must be.
         """
         exactly_one(pixel_values=pixel_values, vision_embeds=vision_embeds)
         exactly_one(input_ids=input_ids, text_embeds=text_embeds)
-        output_attentions, output_hidden_states = self._wanted(output_attentions, output_hidden_states)
-        vision = vision_embeds or self.vision_encoder(pixel_values, output_attentions, output_hidden_states)
-        if vision.fpn_hidden_states is None:  # from a model that shares the ViT and has a neck of its own
-            vision = self.vision_encoder.pyramid(vision)
+        output_attentions, output_hidden_states = wanted(self.config, output_attentions, output_hidden_states)
         text = self._text(input_ids, text_embeds, attention_mask)
-        index = rows_of_images(len(vision.fpn_hidden_states[0]), text, input_boxes, image_index)
+        index = rows_of_images(count_images(pixel_values, vision_embeds), text, input_boxes, image_index)
+        lesson = Lesson(self, labels, text.values.device, len(index))
+        vision = vision_embeds or self.vision_encoder(pixel_values, output_attentions, output_hidden_states)
         image = self._rows(vision, index)
-        rows = len(image.tokens)
-        text = PaddedTokens(*(part.expand(rows, *part.shape[1:]) for part in text))
+        text = PaddedTokens(*(part.expand(len(index), *part.shape[1:]) for part in text))
         boxes = self._boxes(input_boxes, input_boxes_labels, image)
 
         prompt = join(text, self.geometry_encoder(image.tokens, image.positions, image.size, boxes))
@@ -221,33 +226,31 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
             memory = self.detr_encoder(image.tokens, image.positions, prompt)
         layers = {"hidden_states": DetrDecoderLayer, "attentions": Attention}
         with recording(self.detr_decoder, layers, output_hidden_states, output_attentions) as decoding:
-            queries = self.detr_decoder(Memory(memory, image.positions, image.size), prompt)
-        logits = self.dot_product_scoring(queries.hidden_states[-1], prompt)
+            decoded = self.detr_decoder(Memory(memory, image.positions, image.size), prompt, lesson.sets)
+        heard = decoded.layers(lesson.layers)
+        logits = self.dot_product_scoring(heard.hidden_states, prompt)
         with recording(self.mask_decoder, {"attentions": Attention}, False, output_attentions) as masking:
-            masks = self.mask_decoder(queries.hidden_states[-1], image.levels, memory, prompt)
+            masks, loss = lesson.masks(heard, logits, Pixels(image.levels, memory, prompt))
 
+        first = lesson.first
+        *before, last = answers(logits[..., first], heard.boxes_cxcywh[:, :, first], heard.presence_logits)
         return Sam3ImageSegmentationOutput(
-            pred_masks=masks.instances,
-            pred_boxes=to_xyxy(queries.boxes_cxcywh[-1]),
-            pred_logits=logits,
-            presence_logits=queries.presence_logits[-1],
-            semantic_seg=masks.semantic,
-            decoder_hidden_states=decoding.states(lambda state: state[:, 1:]),
-            decoder_reference_boxes=queries.reference_boxes_cxcywh,
-            encoder_hidden_states=encoding.states(),
+            loss=loss and loss.total,
+            pred_masks=masks and masks.instances,
+            **last,
+            semantic_seg=masks and masks.semantic,
+            decoder_hidden_states=decoding.states(lambda state: state[:, 1:][:, first]),
+            decoder_reference_boxes=decoded.reference_boxes_cxcywh[:, :, first],
+            encoder_hidden_states=encoding.states(lambda state: state.expand(len(index), -1, -1)),
             vision_hidden_states=vision.hidden_states,
             vision_attentions=vision.attentions,
-            detr_encoder_attentions=encoding.weights(),
+            detr_encoder_attentions=encoding.weights(lambda weight: weight.expand(len(index), -1, -1, -1)),
             detr_decoder_attentions=decoding.weights(),
             mask_decoder_attentions=masking.weights(),
             image_index=index,
+            loss_dict=loss and loss.terms,
+            auxiliary_outputs=before or None,
         )
-
-    def _wanted(self, attentions: bool | None, states: bool | None) -> tuple[bool, bool]:
-        """The flags, from the configuration where they are not given."""
-        attentions = self.config.output_attentions if attentions is None else attentions
-        states = self.config.output_hidden_states if states is None else states
-        return bool(attentions), bool(states)
 
     def _text(self, input_ids: Tensor | None, text_embeds: Any, mask: Tensor | None) -> PaddedTokens:
         """Text features and which of them are real, from ids, from features, or from their plain tensor."""
@@ -264,7 +267,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
 
     def _boxes(self, boxes: Tensor | None, labels: Tensor | None, image: ImageRows) -> BoxPrompt:
         """Example boxes of every row."""
-        rows = len(image.tokens)
+        rows = len(image.levels[0])
         if boxes is None:
             if labels is not None:
                 raise ValueError("input_boxes_labels was given without input_boxes; pass both.")
@@ -277,52 +280,74 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
 
     def _rows(self, vision: Sam3VisionEncoderOutput | Any, index: Int[Tensor, " P"]) -> ImageRows:
         """The features of the image of every row; levels coarser than the patch grid are left out."""
+        if vision.fpn_hidden_states is None:  # from a model that shares the ViT and has a neck of its own
+            vision = self.vision_encoder.pyramid(vision)
         scales = self.config.vision_config.scale_factors
         used = [number for number, scale in enumerate(scales) if scale >= 1]
         levels = tuple(take(vision.fpn_hidden_states[number], index) for number in used)
         positions = to_tokens(vision.fpn_position_encoding[used[-1]][:1])
         height, width = levels[-1].shape[-2:]
-        return ImageRows(levels, to_tokens(levels[-1]), positions, (height, width))
+        shared = len(vision.fpn_hidden_states[used[-1]]) == 1
+        tokens = to_tokens(levels[-1][:1] if shared else levels[-1])
+        return ImageRows(levels, tokens, positions, (height, width))
 
 
-def check_mask(mask: Tensor, text: Float[Tensor, "T L C"]) -> None:
-    """Refuse an attention mask that is not one number per token."""
-    if mask.shape != text.shape[:2]:
-        raise ValueError(
-            f"attention_mask must have the shape of the text, {tuple(text.shape[:2])}, got {tuple(mask.shape)}."
-        )
+class Lesson:
+    """What one pass through the model is asked to learn, if anything.
 
-
-def take(maps: Float[Tensor, "B C H W"], index: Int[Tensor, " P"]) -> Float[Tensor, "P C H W"]:
-    """The map of every row's image; a single image is shared, not copied."""
-    return maps.expand(len(index), -1, -1, -1) if len(maps) == 1 else maps[index]
-
-
-def rows_of_images(
-    images: int, text: PaddedTokens, boxes: Tensor | None, image_index: Int[Tensor, " P"] | None
-) -> Int[Tensor, " P"]:
-    """Which image each prompt row belongs to.
+    Args:
+        model: Whose configuration, mode and mask decoder are used.
+        labels: As `Sam3Model.forward` takes them.
+        device: Where the model computes.
+        rows: Number of prompt rows.
 
     Raises:
-        ValueError: The counts of images, texts and boxes do not fit together, or an index is out of range.
+        ValueError: The labels are not what they must be.
     """
-    counts = {"texts": len(text.values), "boxes": 1 if boxes is None else len(boxes)}
-    rows = max(images, *counts.values()) if image_index is None else len(image_index)
-    misfits = {name: count for name, count in counts.items() if count not in (1, rows)}
-    if image_index is None and images not in (1, rows):
-        misfits["images"] = images
-    if misfits:
-        raise ValueError(
-            f"{images} images, {counts['texts']} rows of text and {counts['boxes']} rows of boxes do not make "
-            f"{rows} prompt rows; each must be there once or {rows} times. Where prompts outnumber images, pass "
-            "image_index with the image of every row."
-        )
-    if image_index is None:
-        # One image serves every row; otherwise each row has its own.
-        return torch.arange(rows, device=text.values.device) * (images == rows)
-    if not torch.compiler.is_compiling() and not 0 <= int(image_index.min()) <= int(image_index.max()) < images:
-        raise ValueError(f"image_index must lie in 0..{images - 1}, got {image_index.tolist()}.")
-    return image_index
+
+    def __init__(self, model: Sam3Model, labels: Any, device: torch.device, rows: int) -> None:
+        config = model.config.loss_config
+        targets = None if labels is None else Targets.of(labels, rows, device)
+        self.targets = targets if targets is None or config.masks_count else targets.without_masks()
+        self.criterion = DetectionLoss(config)
+        self.mask_decoder, self.training = model.mask_decoder, model.training
+        self.first = slice(model.config.detr_decoder_config.num_queries)
+        self.sets = 2 if targets and model.training and config.use_dac else 1
+        self.layers = slice(None) if targets and config.auxiliary_loss else slice(-1, None)
+
+    def masks(self, heard: DecodedQueries, logits: Tensor, pixels: Pixels) -> tuple[Masks | None, Loss | None]:
+        """Masks of the first set of queries, and the loss, which shows what else needs a mask."""
+        queries, first = heard.hidden_states[-1], self.first.stop
+        if self.targets is None:
+            return self.mask_decoder(queries, *pixels), None
+        said = Predictions.of(logits, heard.boxes_cxcywh, heard.presence_logits, first)
+        matching = self.criterion.match(said, self.targets)
+        unseen = self.training and not self.targets.have_masks
+        sight = keyhole(queries, pixels) if unseen else (with_spare(queries, first, matching.spare), *pixels)
+        instances, semantic = self.mask_decoder(*sight)
+        seen = PredictedMasks(instances[:, :first], instances[:, first:], semantic)
+        loss = self.criterion(said, seen, self.targets, matching)
+        return (None if unseen else Masks(instances[:, :first], semantic)), loss
+
+
+def wanted(config: Sam3Config, attentions: bool | None, states: bool | None) -> tuple[bool, bool]:
+    """The flags, from the configuration where they are not given."""
+    attentions = config.output_attentions if attentions is None else attentions
+    states = config.output_hidden_states if states is None else states
+    return bool(attentions), bool(states)
+
+
+def count_images(pixel_values: Tensor | None, vision_embeds: Any) -> int:
+    """How many images there are, before any is looked at."""
+    if pixel_values is not None:
+        return len(pixel_values)
+    return len((vision_embeds.fpn_hidden_states or [vision_embeds.last_hidden_state])[0])
+
+
+def answers(logits: Tensor, boxes_cxcywh: Tensor, presence_logits: Tensor) -> list[dict[str, Tensor]]:
+    """What each layer says, by its public names."""
+    layers = zip(logits, to_xyxy(boxes_cxcywh), presence_logits, strict=True)
+    return [dict(zip(("pred_logits", "pred_boxes", "presence_logits"), layer, strict=True)) for layer in layers]
 
 
 def exactly_one(**options: object) -> str:

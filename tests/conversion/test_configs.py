@@ -19,8 +19,8 @@ def written(path, values):
 
 
 def differences(ours, theirs):
-    """Fields of two nested dictionaries that differ, by dotted name."""
-    for name in ours.keys() | theirs.keys():
+    """Fields of two nested dictionaries that differ, by dotted name, but for those of training, which only we have."""
+    for name in (ours.keys() | theirs.keys()) - {"drop_path_rate", "loss_config"}:
         one, other = ours.get(name), theirs.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
             yield from (f"{name}.{inner}" for inner in differences(one, other))

@@ -2,6 +2,8 @@
 
 presence + queries [P, 1+Q, C] read each other, the prompt and the memory [P, N, C]
 -> queries [L, P, Q, C], boxes [L, P, Q, 4], presence logits [L, P, 1], one of each per layer
+
+While training there may be a second set of queries with the same weights, which do not read each other.
 """
 
 from typing import NamedTuple
@@ -20,6 +22,7 @@ from sam3_hf.layers.mlp import FeedForward, Head
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.boxes import inverse_sigmoid
 from sam3_hf.ops.positions import box_positions
+from sam3_hf.ops.tiled_attention import GridBias
 from sam3_hf.ops.tokens import PaddedTokens
 
 
@@ -39,12 +42,17 @@ class DecodedQueries(NamedTuple):
     reference_boxes_cxcywh: Float[Tensor, "L P Q 4"]
     presence_logits: Float[Tensor, "L P 1"]
 
+    def layers(self, which: slice) -> "DecodedQueries":
+        """What some layers say."""
+        return DecodedQueries(*(said[which] for said in self))
+
 
 class DetrDecoderLayer(GradientCheckpointingLayer):
     """Queries look at each other, at the prompt and at the image; each norm comes after."""
 
     def __init__(self, config: Sam3DETRDecoderConfig) -> None:
         super().__init__()
+        self.company = 1 + config.num_queries
         self.self_attn = Attention(config, config.dropout)
         self.self_attn_layer_norm = layer_norm(config.hidden_size)
         self.text_cross_attn = Attention(config, config.dropout)
@@ -61,11 +69,13 @@ class DetrDecoderLayer(GradientCheckpointingLayer):
         positions: Float[Tensor, "P Q C"],
         prompt: PaddedTokens,
         memory: Memory,
-        bias: Float[Tensor, "P K Q N"],
+        bias: GridBias,
     ) -> Float[Tensor, "P Q C"]:
-        """Positions join queries and keys, never values."""
-        x = queries + positions
-        queries = self.self_attn_layer_norm(queries + self.dropout(self.self_attn(x, x, queries).output))
+        """Positions join queries and keys, never values. Queries of a second set do not look at each other."""
+        company, alone = queries.tensor_split([self.company], dim=1)
+        x = company + positions[:, : self.company]
+        company = company + self.dropout(self.self_attn(x, x, company).output)
+        queries = self.self_attn_layer_norm(torch.cat([company, alone], dim=1))
         x = queries + positions
         read = self.text_cross_attn(x, prompt.values, prompt.values, padding_mask(prompt.valid)).output
         queries = self.text_cross_attn_layer_norm(queries + self.dropout(read))
@@ -94,21 +104,24 @@ class DetrDecoder(nn.Module):
         self.box_rpb_embed_x = Head(2, width, config.num_attention_heads)
         self.box_rpb_embed_y = Head(2, width, config.num_attention_heads)
 
-    def forward(self, memory: Memory, prompt: PaddedTokens) -> DecodedQueries:
-        """Each layer starts from the boxes of the one before."""
+    def forward(self, memory: Memory, prompt: PaddedTokens, sets: int = 1) -> DecodedQueries:
+        """Each layer starts from the boxes of the one before; `sets` repeats the queries, the first set comes first."""
         rows = len(memory.values)
         like = memory.values
-        start = all_rows(self.reference_points, like).float().sigmoid().expand(rows, -1, -1)
-        tokens = [all_rows(self.presence_token, like), all_rows(self.query_embed, like)]
+        reference = start = all_rows(self.reference_points, like).float().sigmoid().repeat(rows, sets, 1)
+        tokens = [all_rows(self.presence_token, like), *[all_rows(self.query_embed, like)] * sets]
         queries = torch.cat(tokens).expand(rows, -1, -1)
         said = []
         for layer in self.layers:
             queries = layer(queries, self._positions(start), prompt, memory, self._bias(start, memory.size))
             presence, objects = queries[:, 0], self.output_layer_norm(queries[:, 1:])
-            boxes = (self.box_head(objects).float() + inverse_sigmoid(start)).sigmoid()
+            step = self.box_head(objects).float()
+            # Look forward twice (DINO): the gradient of a box also reaches the step before, and no further.
+            boxes = (step + inverse_sigmoid(reference)).sigmoid()
             # Parity: the logit is not clamped.
-            said.append((objects, boxes, start, self.presence_head(self.presence_layer_norm(presence))))
-            start = boxes.detach()
+            said.append((objects, boxes, reference, self.presence_head(self.presence_layer_norm(presence))))
+            reference = (step + inverse_sigmoid(start)).sigmoid()
+            start = reference.detach()
         return DecodedQueries(*(torch.stack(each) for each in zip(*said, strict=True)))
 
     def _positions(self, boxes_cxcywh: Float[Tensor, "P Q 4"]) -> Float[Tensor, "P 1+Q C"]:
@@ -117,6 +130,7 @@ class DetrDecoder(nn.Module):
         positions = self.ref_point_head(box_positions(boxes_cxcywh, 2 * width).to(self.query_embed.weight.dtype))
         return F.pad(positions, (0, 0, 1, 0))
 
-    def _bias(self, boxes_cxcywh: Float[Tensor, "P Q 4"], size: tuple[int, int]) -> Float[Tensor, "P K 1+Q N"]:
+    def _bias(self, boxes_cxcywh: Float[Tensor, "P Q 4"], size: tuple[int, int]) -> GridBias:
         """Where each query should look; the presence token looks everywhere alike."""
-        return F.pad(box_bias(boxes_cxcywh, size, self.box_rpb_embed_x, self.box_rpb_embed_y), (0, 0, 1, 0))
+        terms = box_bias(boxes_cxcywh, size, self.box_rpb_embed_x, self.box_rpb_embed_y)
+        return GridBias(*(F.pad(term, (0, 0, 1, 0)) for term in terms))

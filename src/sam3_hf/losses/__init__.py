@@ -1,0 +1,1 @@
+"""Training loss: what the detector said, against what is there."""
