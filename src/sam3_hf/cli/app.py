@@ -16,6 +16,7 @@ from sam3_hf.cli.errors import CommandError, report
 from sam3_hf.cli.evaluate import evaluate
 from sam3_hf.cli.finetune import finetune
 from sam3_hf.cli.segment import segment
+from sam3_hf.cli.track import track
 
 # What typer raises for wrong usage; newer versions carry their own copy of click, so the class is reached from here.
 _WRONG_USAGE: type[Exception] = typer.BadParameter.__mro__[2]  # pyright: ignore[reportAssignmentType]
@@ -27,6 +28,7 @@ app.command()(convert)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(finetune)
+app.command()(track)
 
 
 def _show_version(wanted: bool) -> None:

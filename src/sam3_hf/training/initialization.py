@@ -1,0 +1,38 @@
+"""Initial weights: a model that starts from nothing, rather than from a checkpoint, is made ready to learn.
+
+`initializer_range` suits the width of the released model; a narrow one would hardly let a signal through, and queries
+that all start at the same place take long to part.
+"""
+
+import torch
+from torch import nn
+
+from sam3_hf.modeling_sam3 import Sam3Model
+
+# What every prompt starts from; drawn as wide as a normalised token.
+_STARTS = (
+    "detr_decoder.query_embed",
+    "detr_decoder.presence_token",
+    "geometry_encoder.label_embed",
+    "geometry_encoder.cls_embed",
+)
+
+
+def initialize(model: Sam3Model) -> None:
+    """Fresh weights for every part: Glorot's for products and convolutions, spread-out queries, boxes that stay.
+
+    As DETR does it: matrices are drawn so that signals keep their size, queries and their reference boxes differ, and
+    the first boxes are the reference boxes themselves, all over the image and a fifth of it wide.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for name in _STARTS:
+        nn.init.normal_(model.get_submodule(name).weight)  # pyright: ignore[reportArgumentType]
+    nn.init.zeros_(model.detr_decoder.box_head.layer3.weight)
+    start = model.detr_decoder.reference_points.weight
+    with torch.no_grad():
+        start[:, :2] = torch.logit(torch.rand_like(start[:, :2]) * 0.9 + 0.05)
+        start[:, 2:] = torch.logit(torch.rand_like(start[:, 2:]) * 0.2 + 0.1)
