@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from shapes_vision import DescribedCollator, DescribedShapes, Describer
 
 from sam3_hf import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
@@ -83,10 +84,11 @@ def processor_for_shapes() -> Sam3Processor:
 
 
 class Lesson(NamedTuple):
-    """A stretch of training: its scenes and its steps."""
+    """A stretch of training: its scenes, images per step, steps, and peak learning rate."""
 
     name: str
     scenes: ShapesDataset
+    images: int
     steps: int
     rate: float
 
@@ -103,17 +105,17 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
         layer_decay=1.0,
         weight_decay=0.02,
         adam_beta2=0.99,
-        warmup_steps=300,
+        warmup_steps=200,
         timescale=6000,
         cooldown_steps=lesson.steps // 5,
         max_grad_norm=20.0,
         ema_decay=0.999,
-        per_device_train_batch_size=options.images,
-        per_device_eval_batch_size=options.images,
+        per_device_train_batch_size=lesson.images,
+        per_device_eval_batch_size=lesson.images,
         dataloader_num_workers=1,
         dataloader_prefetch_factor=4,
         logging_steps=100,
-        eval_strategy="steps",
+        eval_strategy="no" if lesson.name == "look" else "steps",
         eval_steps=1000,
         save_steps=500,
         save_total_limit=2,
@@ -126,30 +128,41 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     )
 
 
-def teach(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> Path:
-    """Train, and leave the model with its processor in a folder of the lesson's name."""
-    folder = options.output / lesson.name
-    trainer = Sam3Trainer(
+def look(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
+    """Train the vision encoder alone."""
+    Sam3Trainer(
+        Describer(model.vision_encoder),
+        arguments(lesson, options),
+        train_dataset=DescribedShapes(lesson.scenes, 4 * GRID),
+        data_collator=DescribedCollator(processor.image_processor),
+    ).train(resume_from_checkpoint=begun(options.output / lesson.name))
+
+
+def find(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
+    """Train the whole model."""
+    Sam3Trainer(
         model,
         arguments(lesson, options),
         train_dataset=lesson.scenes,
         eval_dataset=ShapesDataset(1000, 48, prompts_per_image=8, easy=lesson.scenes.easy // 1),
         data_collator=Sam3Collator(processor, mask_size=MASK),
         measure=Measure(processor),
-    )
-    trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
-    model.save_pretrained(folder, processor=processor)
-    return folder
+    ).train(resume_from_checkpoint=begun(options.output / lesson.name))
+
+
+def begun(folder: Path) -> bool:
+    """Whether a lesson was interrupted."""
+    return any(folder.glob("checkpoint-*"))
 
 
 def main() -> None:
-    """Few plain figures first, then everything."""
+    """First look at figures, then find a few plain ones, then all."""
     parser = argparse.ArgumentParser(description="Train the embedded model `shapes`.")
     parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
-    parser.add_argument("--images", type=int, default=4, help="images per step and process")
+    parser.add_argument("--images", type=int, nargs=3, default=(16, 4, 4), metavar=("LOOK", "EASY", "ALL"))
+    parser.add_argument("--steps", type=int, nargs=3, default=(1_500, 1_000, 60_000), metavar=("LOOK", "EASY", "ALL"))
+    parser.add_argument("--rates", type=float, nargs=3, default=(1e-3, 5e-4, 4e-4), metavar=("LOOK", "EASY", "ALL"))
     parser.add_argument("--prompts", type=int, default=4, help="prompts per image")
-    parser.add_argument("--steps", type=int, nargs=2, default=(3_000, 40_000), metavar=("EASY", "ALL"))
-    parser.add_argument("--rates", type=float, nargs=2, default=(8e-4, 6e-4), metavar=("EASY", "ALL"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report-to", default="none")
     options = parser.parse_args()
@@ -157,12 +170,14 @@ def main() -> None:
     torch.manual_seed(0)
     processor = processor_for_shapes()
     model = small_model(processor)
-    for number, (name, easy) in enumerate({"easy": 1.0, "all": 0.1}.items()):
-        scenes = ShapesDataset(1 + number, 10_000_000, prompts_per_image=options.prompts, easy=easy)
-        lesson = Lesson(name, scenes, options.steps[number], options.rates[number])
+    lessons = (("look", look, 0.0, 256), ("easy", find, 1.0, None), ("all", find, 0.1, None))
+    for number, (name, teach, easy, side) in enumerate(lessons):
+        scenes = ShapesDataset(1 + number, 10_000_000, options.prompts if number else 1, side, easy)
         done = options.output / name
         if not (done / "model.safetensors").is_file():
-            done = teach(model, processor, lesson, options)
+            lesson = Lesson(name, scenes, options.images[number], options.steps[number], options.rates[number])
+            teach(model, processor, lesson, options)
+            model.save_pretrained(done, processor=processor)
         model = Sam3Model.from_pretrained(done)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sam3_hf.results import CodedInstance
 from sam3_hf.segmentation import make_prompts, segment
 from tests.support.folders import finding_model, tiny_processor
 from tests.support.photographs import photograph
@@ -181,3 +182,9 @@ def test_every_text_gets_all_boxes():
     prompts = make_prompts(["ear", "nose"], [[1, 2, 3, 4], [5, 6, 7, 8, 0]])
     assert [prompt.text for prompt in prompts] == ["ear", "nose"]
     assert prompts[0].boxes == prompts[1].boxes == ((1.0, 2.0, 3.0, 4.0, True), (5.0, 6.0, 7.0, 8.0, False))
+
+
+def test_masks_can_stay_run_length_codes(find):
+    (dense,), (coded,) = find(photograph(), "ear"), find(photograph(), "ear", masks="rle")
+    assert isinstance(coded.results[0].instances[0], CodedInstance)
+    assert coded.to_dict() == dense.to_dict()

@@ -25,12 +25,16 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from sam3_hf.configuration_sam3 import Sam3Config, Sam3VisionConfig, Sam3ViTConfig
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerConfig
+from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
+from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
 from sam3_hf.pipelines.promptable_segmentation import PromptableSegmentationPipeline
 from sam3_hf.processing_sam3 import Sam3Processor
 from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
+from sam3_hf.processing_sam3_tracker_video import Sam3TrackerVideoProcessor
+from sam3_hf.processing_sam3_video import Sam3VideoProcessor
 from sam3_hf.vision.backbone import Sam3ViTModel
 from sam3_hf.vision.encoder import Sam3VisionModel
 
@@ -38,6 +42,7 @@ PIPELINE = "promptable-segmentation"
 _MODELS: dict[Any, Any] = {
     Sam3Config: Sam3Model,
     Sam3TrackerConfig: Sam3TrackerModel,
+    Sam3TrackerVideoConfig: Sam3TrackerVideoModel,
     Sam3VisionConfig: Sam3VisionModel,
     Sam3ViTConfig: Sam3ViTModel,
 }
@@ -55,13 +60,9 @@ _MAPPINGS = (
 # transformers' own processors of these names are found before registered ones, so they step aside.
 _PROCESSOR_NAMES = {
     name: PROCESSOR_MAPPING_NAMES[name]
-    for name in ("sam3", "sam3_tracker", "sam3_video")
+    for name in ("sam3", "sam3_tracker", "sam3_tracker_video", "sam3_video")
     if name in PROCESSOR_MAPPING_NAMES
 }
-
-
-class Sam3VideoProcessor(Sam3Processor):
-    """What the released repository calls its processor; for images it is `Sam3Processor`."""
 
 
 _OF_RELEASED: tuple[tuple[Any, Any], ...] = (
@@ -80,14 +81,16 @@ def register_auto_classes() -> None:
     """
     AutoConfig.register("sam3", Sam3Config, exist_ok=True)
     AutoConfig.register("sam3_tracker", Sam3TrackerConfig, exist_ok=True)
+    AutoConfig.register("sam3_tracker_video", Sam3TrackerVideoConfig, exist_ok=True)
     for config, model in _MODELS.items():
         AutoModel.register(config, model, exist_ok=True)
     AutoModelForZeroShotObjectDetection.register(Sam3Config, Sam3Model, exist_ok=True)
     backends = {"torchvision": Sam3ImageProcessor, "pil": Sam3ImageProcessor}
-    for config in (Sam3Config, Sam3TrackerConfig):
+    for config in (Sam3Config, Sam3TrackerConfig, Sam3TrackerVideoConfig):
         AutoImageProcessor.register(config, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(Sam3Config, Sam3Processor, exist_ok=True)
     AutoProcessor.register(Sam3TrackerConfig, Sam3TrackerProcessor, exist_ok=True)
+    AutoProcessor.register(Sam3TrackerVideoConfig, Sam3TrackerVideoProcessor, exist_ok=True)
     AutoModelForMaskGeneration.register(Sam3TrackerConfig, Sam3TrackerModel, exist_ok=True)
     AutoTokenizer.register(Sam3Config, CLIPTokenizer, exist_ok=True)
     # `AutoModel.register` insists on a configuration of the same name, transformers 5.13 to 5.18 ignore without a word
@@ -106,7 +109,7 @@ def register_auto_classes() -> None:
 def unregister_auto_classes() -> None:
     """Undo `register_auto_classes`: the Auto classes give transformers' own classes again."""
     for mapping in _MAPPINGS:
-        for key in ("sam3", "sam3_tracker", *_MODELS, transformers.Sam3VideoConfig):
+        for key in ("sam3", "sam3_tracker", "sam3_tracker_video", *_MODELS, transformers.Sam3VideoConfig):
             mapping._extra_content.pop(key, None)
     PROCESSOR_MAPPING_NAMES.update(_PROCESSOR_NAMES)
     PIPELINE_REGISTRY.supported_tasks.pop(PIPELINE, None)

@@ -131,7 +131,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         threshold: float | int = 0.3,
         mask_threshold: float | int = 0.5,
         target_sizes: Any = None,
-        masks: Any = "dense",
+        masks: str = "dense",
     ) -> list[dict]:
         """Scores, boxes and masks of the objects found, per prompt row, in query order.
 

@@ -15,8 +15,12 @@ from sam3_hf.embedded_models import EMBEDDED, named_source
 from sam3_hf.hub import problem_with
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
+from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
+from sam3_hf.modeling_sam3_video import Sam3VideoModel
 from sam3_hf.processing_sam3 import Sam3Processor
 from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
+from sam3_hf.processing_sam3_tracker_video import Sam3TrackerVideoProcessor
+from sam3_hf.processing_sam3_video import Sam3VideoProcessor
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -52,6 +56,20 @@ class LoadedTracker(NamedTuple):
     processor: Sam3TrackerProcessor
 
 
+class LoadedVideo(NamedTuple):
+    """The model that finds and follows concepts, in evaluation mode, and the processor that belongs to it."""
+
+    model: Sam3VideoModel
+    processor: Sam3VideoProcessor
+
+
+class LoadedVideoTracker(NamedTuple):
+    """The model that follows single objects, in evaluation mode, and the processor that belongs to it."""
+
+    model: Sam3TrackerVideoModel
+    processor: Sam3TrackerVideoProcessor
+
+
 def load(source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> Loaded:
     """Load a model with its processor.
 
@@ -70,6 +88,19 @@ def load(source: str | Path, dtype: str = "auto", device: str | torch.device = "
 def load_tracker(source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> LoadedTracker:
     """Load the interactive half with its processor; arguments and errors as `load`. A tokenizer need not be there."""
     return LoadedTracker(*_load((Sam3TrackerModel, Sam3TrackerProcessor), _NO_TEXTS, source, dtype, device))
+
+
+def load_video(source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> LoadedVideo:
+    """Load the video model with its processor; arguments and errors as `load`. The checkpoint must hold all parts."""
+    return LoadedVideo(*_load((Sam3VideoModel, Sam3VideoProcessor), tuple(_NEEDED), source, dtype, device))
+
+
+def load_video_tracker(
+    source: str | Path, dtype: str = "auto", device: str | torch.device = "cpu"
+) -> LoadedVideoTracker:
+    """Load the video tracker with its processor; arguments and errors as `load`. A tokenizer need not be there."""
+    classes = Sam3TrackerVideoModel, Sam3TrackerVideoProcessor
+    return LoadedVideoTracker(*_load(classes, _NO_TEXTS, source, dtype, device))
 
 
 def _load(

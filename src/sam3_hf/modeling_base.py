@@ -13,6 +13,7 @@ from transformers import initialization as init
 from sam3_hf.configuration_sam3 import Sam3Config
 from sam3_hf.hub import from_hub, hub_options
 from sam3_hf.loaded_weights import check_finite, check_names, missing_parts
+from sam3_hf.ops.tiled_attention import BACKEND
 from sam3_hf.released_names import GARBLED
 from sam3_hf.weight_files import check_source
 
@@ -55,6 +56,10 @@ class Sam3PreTrainedModel(PreTrainedModel):
             name = attn_implementation if isinstance(attn_implementation, str) else attn_implementation[part]
             config = getattr(self.config, part) if part else self.config
             config._attn_implementation = self._check_and_adjust_attn_implementation(name, False)
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
+        """The attention backend that is asked for, or this package's own."""
+        return super().get_correct_attn_implementation(requested_attention or BACKEND, *args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -148,9 +153,11 @@ class Recording:
             return None
         return tuple(view(state) for state in self.records["hidden_states"])
 
-    def weights(self) -> tuple[Tensor, ...] | None:
+    def weights(self, view: Callable[[Tensor], Tensor] = lambda weight: weight) -> tuple[Tensor, ...] | None:
         """The attention weights, or `None` if not asked for."""
-        return tuple(self.records["attentions"]) if "attentions" in self.records else None
+        if "attentions" not in self.records:
+            return None
+        return tuple(view(weight) for weight in self.records["attentions"])
 
 
 def recording(

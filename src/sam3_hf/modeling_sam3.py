@@ -216,7 +216,8 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
         index = rows_of_images(count_images(pixel_values, vision_embeds), text, input_boxes, image_index)
         lesson = Lesson(self, labels, text.values.device, len(index))
         vision = vision_embeds or self.vision_encoder(pixel_values, output_attentions, output_hidden_states)
-        image = self._rows(vision, index)
+        image, states, weights = self._rows(vision, index), vision.hidden_states, vision.attentions
+        del vision  # what no later part reads makes room for masks
         text = PaddedTokens(*(part.expand(len(index), *part.shape[1:]) for part in text))
         boxes = self._boxes(input_boxes, input_boxes_labels, image)
 
@@ -242,8 +243,8 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
             decoder_hidden_states=decoding.states(lambda state: state[:, 1:][:, first]),
             decoder_reference_boxes=decoded.reference_boxes_cxcywh[:, :, first],
             encoder_hidden_states=encoding.states(lambda state: state.expand(len(index), -1, -1)),
-            vision_hidden_states=vision.hidden_states,
-            vision_attentions=vision.attentions,
+            vision_hidden_states=states,
+            vision_attentions=weights,
             detr_encoder_attentions=encoding.weights(lambda weight: weight.expand(len(index), -1, -1, -1)),
             detr_decoder_attentions=decoding.weights(),
             mask_decoder_attentions=masking.weights(),

@@ -91,16 +91,19 @@ class Sam3TrackerModel(Sam3TrackerPreTrainedModel):
             config = Sam3TrackerConfig(**image_tracker(config.to_dict()))
         super().__init__(config)
         config._attn_implementation = config._attn_implementation  # so that every part has it
+        self.vision_encoder = Sam3VisionModel(config.vision_config)
+        self.add_parts(config)
+        self.post_init()
+
+    def add_parts(self, config: Sam3TrackerConfig) -> None:
+        """Make all parts but the vision encoder."""
         prompts: Any = config.prompt_encoder_config
         masks: Any = config.mask_decoder_config
-        vision: Any = config.vision_config
-        self.vision_encoder = Sam3VisionModel(vision)
         # Parity: checkpoints hold the same frequencies twice, for points and for the cells of the image.
         self.shared_image_embedding = FourierPositions(prompts.hidden_size, prompts.scale)
         self.prompt_encoder = PromptEncoder(prompts)
         self.mask_decoder = MaskDecoder(masks)
         self.no_memory_embedding = nn.Parameter(torch.zeros(1, 1, prompts.hidden_size))
-        self.post_init()
 
     @classmethod
     def from_original(

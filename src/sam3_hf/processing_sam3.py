@@ -120,7 +120,7 @@ class Sam3Processor(LoadsFromHub, ProcessorMixin):
         threshold: float | int = 0.3,
         mask_threshold: float | int = 0.5,
         target_sizes: Any = None,
-        masks: Any = "dense",
+        masks: str = "dense",
     ) -> list[dict]:
         """See `Sam3ImageProcessor.post_process_instance_segmentation`."""
         return self.image_processor.post_process_instance_segmentation(

@@ -12,19 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sam3_hf.feature_cache import FeatureCache
 from sam3_hf.inputs.images import as_list
 from sam3_hf.inputs.prompts import BOXES_ONLY
 from sam3_hf.inputs.texts import clean
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.ops.tokens import PaddedTokens
 from sam3_hf.processing_sam3 import Sam3Processor
-from sam3_hf.results import ExampleBox, ImageSegmentation, Instance, Prompt, PromptResult
+from sam3_hf.results import CodedInstance, ExampleBox, ImageSegmentation, Instance, Prompt, PromptResult
+from sam3_hf.text.encoder import columns_read
 
 # So that a long list of texts needs no more memory than a short one.
 _PROMPTS_AT_ONCE = 8
 
 
-def segment(
+def segment(  # noqa: PLR0913
     images: Any,
     text: str | Sequence[str] | None = None,
     boxes: Iterable[Sequence[float]] | None = None,
@@ -33,6 +35,8 @@ def segment(
     processor: Sam3Processor,
     threshold: float = 0.5,
     mask_threshold: float = 0.5,
+    masks: str = "dense",
+    cache: FeatureCache | None = None,
 ) -> Iterator[ImageSegmentation]:
     """Find all objects in each image that match each prompt, one image at a time.
 
@@ -48,6 +52,8 @@ def segment(
         processor: The `Sam3Processor` that belongs to it.
         threshold: Objects with a higher score are kept, in 0..1.
         mask_threshold: Pixels with a higher probability belong to the object, in 0..1.
+        masks: `"dense"`, or `"rle"` for `CodedInstance`s, whose masks are never in memory together.
+        cache: Features of earlier calls with this model, to be used and added to.
 
     Returns:
         One result after the other, in the order of the images; its tensors are on the CPU.
@@ -59,8 +65,13 @@ def segment(
     prompts = make_prompts(text, boxes)
     check_probabilities(threshold=threshold, mask_threshold=mask_threshold)
     pictures = images if isinstance(images, (list, tuple, Iterator)) else as_list(images, dimensions=3)
-    limits = {"threshold": threshold, "mask_threshold": mask_threshold}
-    return _Search(prompts, _text_features(prompts, model, processor), model, processor, limits).through(pictures)
+    limits = {"threshold": threshold, "mask_threshold": mask_threshold, "masks": masks}
+    cache = FeatureCache(model, limit=0) if cache is None else cache
+    if cache.model is not model:
+        raise ValueError("The cache holds features of another model; give every model a cache of its own.")
+    return _Search(prompts, _text_features(prompts, cache, processor), model, processor, limits, cache).through(
+        pictures
+    )
 
 
 def make_prompts(
@@ -129,7 +140,8 @@ class _Search:
     text: PaddedTokens
     model: Sam3Model
     processor: Sam3Processor
-    limits: dict[str, float]
+    limits: dict[str, Any]
+    cache: FeatureCache
 
     def through(self, images: Iterable[Any]) -> Iterator[ImageSegmentation]:
         for image in images:
@@ -142,7 +154,7 @@ class _Search:
         inputs = self.processor(images=image, **self._examples(), return_tensors="pt").to(self.model.device)
         height, width = inputs["original_sizes"][0].tolist()
         check_boxes_inside(self.prompts[0].boxes, (height, width))
-        vision = self.model.get_vision_features(inputs["pixel_values"])
+        vision = self.cache.vision(inputs["pixel_values"])
         boxes = {name: inputs[name] for name in ("input_boxes", "input_boxes_labels") if name in inputs}
         results = []
         for start in range(0, len(self.prompts), _PROMPTS_AT_ONCE):
@@ -166,15 +178,19 @@ class _Search:
         }
 
 
-def _text_features(prompts: list[Prompt], model: Sam3Model, processor: Sam3Processor) -> PaddedTokens:
+def _text_features(prompts: list[Prompt], cache: FeatureCache, processor: Sam3Processor) -> PaddedTokens:
+    """Features of every prompt's text, as many columns as the longest one needs."""
     texts = [BOXES_ONLY if prompt.text is None else prompt.text for prompt in prompts]
-    with torch.inference_mode():
-        text = model.get_text_features(**processor(text=texts, return_tensors="pt").to(model.device))
-    return PaddedTokens(text.pooler_output, text.attention_mask)  # pyright: ignore[reportArgumentType]
+    inputs = processor(text=texts, return_tensors="pt").to(cache.model.device)
+    text = cache.text(inputs["input_ids"], inputs["attention_mask"])
+    columns = columns_read(text.attention_mask)  # pyright: ignore[reportArgumentType]
+    return PaddedTokens(text.pooler_output[:, :columns], text.attention_mask[:, :columns])  # pyright: ignore
 
 
-def _as_result(prompt: Prompt, found: dict[str, Tensor]) -> PromptResult:
+def _as_result(prompt: Prompt, found: dict[str, Any]) -> PromptResult:
     """The instances of one prompt, the surest first."""
-    scores, boxes_xyxy_px, masks = (found[name].cpu() for name in ("scores", "boxes", "masks"))
+    scores, boxes_xyxy_px = found["scores"].cpu(), found["boxes"].cpu()
+    is_dense = isinstance(found["masks"], Tensor)
+    kind, masks = (Instance, found["masks"].cpu()) if is_dense else (CodedInstance, found["masks"])
     order = scores.argsort(descending=True, stable=True).tolist()
-    return PromptResult(prompt, [Instance(scores[i].item(), tuple(boxes_xyxy_px[i].tolist()), masks[i]) for i in order])
+    return PromptResult(prompt, [kind(scores[i].item(), tuple(boxes_xyxy_px[i].tolist()), masks[i]) for i in order])

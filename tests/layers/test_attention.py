@@ -7,8 +7,10 @@ from tests.support.tolerances import ORIGINAL
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
+from sam3_hf.layers import attention as attention_module
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.ops.rotary import rotary_table
+from sam3_hf.ops.tiled_attention import GridBias
 
 
 def attention(backend: str) -> Attention:
@@ -88,3 +90,57 @@ def test_flex_attention_agrees_on_the_whole_model() -> None:
         pytest.skip("this torch has flex attention for widths that are powers of 2 only; the tiny model's is 12")
     for key in ("pred_logits", "pred_masks", "presence_logits"):
         torch.testing.assert_close(getattr(outputs, key), case.outputs[key], rtol=0, atol=ORIGINAL[key])
+
+
+class TestDefaultBackend:
+    @pytest.fixture
+    def tiled(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+        """The shapes of the queries that were attended to in tiles."""
+        shapes: list[tuple[int, ...]] = []
+        whole = attention_module.tiled_attention
+
+        def noting(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+            shapes.append(tuple(query.shape))
+            return whole(query, *rest)
+
+        monkeypatch.setattr(attention_module, "tiled_attention", noting)
+        return shapes
+
+    def test_it_is_what_a_model_has_that_was_not_asked_for_another(self) -> None:
+        model = golden.tiny_model()
+        parts = [model.config, model.config.detr_encoder_config, model.config.vision_config.backbone_config]
+        assert {part._attn_implementation for part in parts} == {"tiled"}
+        model.set_attn_implementation("sdpa")
+        assert {part._attn_implementation for part in parts} == {"sdpa"}
+
+    @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+    def test_long_sequences_run_in_tiles_unless_sdpa_is_asked_for(self, tiled: list[tuple[int, ...]]) -> None:
+        tokens = torch.randn(2, 200, 32)
+        with torch.no_grad():
+            outputs = [attention(backend)(tokens, tokens, tokens).output for backend in ("tiled", "sdpa", "eager")]
+        assert tiled == [(2, 4, 200, 8)]
+        for output in outputs[1:]:
+            torch.testing.assert_close(outputs[0], output)
+
+    def test_training_and_short_sequences_run_on_sdpa(self, tiled: list[tuple[int, ...]]) -> None:
+        tokens = torch.randn(1, 200, 32, requires_grad=True)
+        attention("tiled")(tokens, tokens, tokens).output.sum().backward()
+        assert tokens.grad is not None
+        with torch.no_grad():
+            attention("tiled")(tokens[:, :9], tokens, tokens)
+        assert tiled == []
+
+    def test_a_bias_of_rows_and_columns_reaches_every_backend(self) -> None:
+        query, other = torch.randn(2, 9, 32), torch.randn(2, 12, 32)
+        bias = GridBias(torch.randn(2, 4, 9, 3), torch.randn(2, 4, 9, 4))
+        outputs = [attention(backend)(query, other, other, bias).output for backend in ("tiled", "sdpa", "eager")]
+        expected = attention("eager")(query, other, other, bias.dense()).output
+        for output in outputs:
+            torch.testing.assert_close(output, expected)
+
+
+def test_one_row_of_queries_or_keys_serves_all() -> None:
+    one, rows = torch.randn(1, 5, 32), torch.randn(3, 7, 32)
+    attend = attention("sdpa")
+    torch.testing.assert_close(attend(one, rows, rows).output, attend(one.expand(3, -1, -1), rows, rows).output)
+    torch.testing.assert_close(attend(rows, one, one).output, attend(rows, *[one.expand(3, -1, -1)] * 2).output)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
+from sam3_hf.layers import mlp
 from sam3_hf.layers.mlp import FeedForward, Head
 
 
@@ -28,3 +29,17 @@ def test_a_head_drops_out_in_training_alone() -> None:
     head, tokens = Head(4, 50, 2, dropout=0.5), torch.randn(3, 4)
     assert not head.train()(tokens).equal(head(tokens))
     assert head.eval()(tokens).equal(head(tokens))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+def test_some_tokens_at_a_time_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = FeedForward(Sam3DETREncoderConfig(hidden_size=16, intermediate_size=64), 0.0).eval()
+    tokens, widths = torch.randn(3, 10, 16), []
+    layer.fc1.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape[:-1].numel()))
+    with torch.no_grad():
+        whole = layer(tokens)
+        monkeypatch.setattr(mlp, "_CACHED", 8 * 64 * 4)
+        parts = layer(tokens)
+    assert widths == [30, 8, 8, 8, 6]
+    torch.testing.assert_close(parts, whole)

@@ -24,3 +24,7 @@ PART = {"rtol": 1e-4, "atol": 2e-5}
 # The same model run another way: another backend, batch instead of one by one, reused features.
 SAME_MODEL = {"rtol": 1e-4, "atol": 5e-5}
 SAME_MASKS = {"rtol": 1e-4, "atol": 3e-4}
+
+# Suggested by the notes of the recorded video tracker: frames after the first, with memories in bfloat16 or float32.
+VIDEO_ORIGINAL = {"pred_masks": 6e-2, "pixels": 0.003, "scores": 1e-2}
+VIDEO_FLOAT32_MEMORY = 1e-3

@@ -31,7 +31,12 @@ def in_words(machine: dict[str, Any]) -> str:
     words = [f"{machine['device']}, {machine['threads']} thread(s), {machine['processor']}"]
     words += [f"{name} {machine[name]}" for name in ("python", "torch", "transformers")]
     return "; ".join(
-        [*words, machine["dtype"], machine["attention"], "compiled" if machine["compiled"] else "eager mode"]
+        [
+            *words,
+            machine["dtype"],
+            f"attention {machine['attention'] or 'as each has it'}",
+            "compiled" if machine["compiled"] else "eager mode",
+        ]
     )
 
 

@@ -76,7 +76,8 @@ def build(settings: Settings) -> Subject:
     scales = [scale for scale in model.config.vision_config.scale_factors if scale >= 1]
     model.config.vision_config.backbone_feature_sizes = [[int(grid * scale)] * 2 for scale in scales]
     processor.image_processor.size = {"height": side, "width": side}
-    model.set_attn_implementation(settings.attention)
+    if settings.attention:
+        model.set_attn_implementation(settings.attention)
     return Subject(model.eval(), processor, side)
 
 
@@ -97,7 +98,7 @@ def _random(settings: Settings) -> tuple[Sam3Model, Sam3Processor]:
         return model, Sam3Processor(Sam3ImageProcessor(), build_tokenizer(merges))
 
 
-def build_theirs(subject: Subject) -> tuple[Any, Any]:
+def build_theirs(subject: Subject, attention: str | None = None) -> tuple[Any, Any]:
     """transformers' model on the tensors of ours, and its image processor."""
     import transformers
 
@@ -107,7 +108,7 @@ def build_theirs(subject: Subject) -> tuple[Any, Any]:
         theirs = transformers.Sam3Model(config)
     theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
     fill_buffers(theirs, config, ours.device)
-    theirs.set_attn_implementation(ours.config._attn_implementation or "sdpa")
+    theirs.set_attn_implementation(attention or "sdpa")
     images = transformers.Sam3ImageProcessor(size={"height": subject.side, "width": subject.side})
     return theirs.eval(), images
 

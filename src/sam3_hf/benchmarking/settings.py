@@ -15,7 +15,8 @@ class Settings:
         tiny: Random weights of a tiny size instead.
         dtype: Floating-point type of the weights.
         device: Where the model runs.
-        attention: Attention backend, `sdpa`, `eager` or another that transformers knows.
+        attention: Attention backend, `sdpa`, `eager` or another that transformers knows; each side's own default if not
+            given.
         compile: Compile every part with `torch.compile`.
         threads: CPU threads; PyTorch's choice if not given.
         image_size: Side of the model's input in pixels; that of the model if not given.
@@ -29,7 +30,7 @@ class Settings:
     tiny: bool = False
     dtype: str = "float32"
     device: str = "cpu"
-    attention: str = "sdpa"
+    attention: str | None = None
     compile: bool = False
     threads: int | None = None
     image_size: int | None = None

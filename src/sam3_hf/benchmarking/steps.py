@@ -16,6 +16,7 @@ from sam3_hf.benchmarking.models import Subject, build_theirs
 from sam3_hf.benchmarking.settings import Settings
 from sam3_hf.benchmarking.timing import Call
 from sam3_hf.benchmarking.work import Load
+from sam3_hf.text.encoder import columns_read
 
 OURS, THEIRS, PLAIN = "sam3_hf", f"transformers {transformers.__version__}", "sam3_hf, one call per prompt"
 # What each step is called, and the attribute of the models that holds it; both have the same.
@@ -48,7 +49,8 @@ class Steps:
     def load(self) -> Load:
         """What one call of `forward` is asked."""
         rows = self.images * self.prompts
-        return Load(self.images, texts=rows, rows=rows, side=self.subject.side)
+        length = columns_read(self.text["attention_mask"].bool())
+        return Load(self.images, texts=rows, rows=rows, side=self.subject.side, length=length)
 
     def sides(self, step: str) -> dict[str, Call]:
         """The calls that do this step's work; each with gradients off."""
@@ -58,7 +60,7 @@ class Steps:
     @cached_property
     def theirs(self) -> tuple[Any, Any]:
         """transformers' model and image processor."""
-        return build_theirs(self.subject)
+        return build_theirs(self.subject, self.settings.attention)
 
     def _both(self, make: Callable[[Any, Any], Call]) -> dict[str, Call]:
         """One call for each side, made of its model and image processor."""

@@ -65,13 +65,18 @@ Operation = Product | Reading | Convolution
 
 
 class Load(NamedTuple):
-    """How much the model is asked: images of `side` pixels, texts, prompt rows, and example boxes per row."""
+    """How much the model is asked: images of `side` pixels, texts, prompt rows, and example boxes per row.
+
+    `length` is that of the longest text in tokens, which is all that the text encoder reads; 0 for the longest that
+    there is.
+    """
 
     images: int = 1
     texts: int = 1
     rows: int = 1
     boxes: int = 0
     side: int = 1008
+    length: int = 0
 
 
 def work_of(config: Sam3Config, load: Load) -> dict[str, list[Operation]]:
@@ -139,12 +144,12 @@ def _neck(config: Sam3Config, load: Load) -> list[Operation]:
 
 def _text(config: Sam3Config, load: Load) -> list[Operation]:
     text: CLIPTextConfig = config.text_config
-    length, layers, width = text.max_position_embeddings, text.num_hidden_layers, text.hidden_size
+    length, layers, width = load.length or text.max_position_embeddings, text.num_hidden_layers, text.hidden_size
     tokens = load.texts * length
     return [
         *_attention(width, text.num_attention_heads, load.texts, length, length, layers),
         *_feed_forward(tokens, width, text.intermediate_size, layers),
-        Product(tokens, width, config.detr_encoder_config.hidden_size),
+        Product(load.texts * text.max_position_embeddings, width, config.detr_encoder_config.hidden_size),
     ]
 
 

@@ -26,8 +26,12 @@ def benchmark(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opt
         str, typer.Option(rich_help_panel=_MODEL, help="cpu, cuda, ..., or auto: cuda if there is one, else cpu.")
     ] = "auto",
     attention: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="Attention backend: sdpa, eager, flash_attention_2, ...")
-    ] = "sdpa",
+        str | None,
+        typer.Option(
+            rich_help_panel=_MODEL,
+            help="Attention backend: sdpa, eager, flash_attention_2, ...; each side's own default if not given.",
+        ),
+    ] = None,
     compile: Annotated[
         bool, typer.Option("--compile", rich_help_panel=_MODEL, help="Compile every part with torch.compile.")
     ] = False,

@@ -125,7 +125,9 @@ def _segment(job: Job, boxes: list[ExampleBox], loaded: Loaded, pictures: Iterat
         boxes,
         model=loaded.model,
         processor=loaded.processor,
-        **job.limits,
+        masks="rle",
+        threshold=job.limits["threshold"],
+        mask_threshold=job.limits["mask_threshold"],
     )
     try:
         for picture, segmentation in zip(pictures, found, strict=True):

@@ -3,8 +3,9 @@
 checkpoint file -> tensors under original names -> checked, renamed, those of the image tracker copied once
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,8 +39,13 @@ def read_original_tracker(
     checkpoint: str | Path,
     config: str | Path | PreTrainedConfig | None = None,
     dtype: str | torch.dtype | None = None,
+    as_config: Callable[[Mapping[str, Any]], Sam3TrackerConfig] = lambda values: Sam3TrackerConfig(
+        **image_tracker(values)
+    ),
 ) -> OriginalTracker:
     """The image tracker in a checkpoint of SAM 3; arguments as `Sam3TrackerModel.from_original`.
+
+    `as_config` makes the tracker's configuration of that of the whole model.
 
     Raises:
         ConversionError: The file cannot be read, does not fit the configuration, or is one of SAM 3.1, whose tracker
@@ -59,4 +65,4 @@ def read_original_tracker(
     stored = as_dtype(None if dtype == "auto" else dtype) or common_dtype(views)
     # Views of the file become memory here, one by one and in their final type: the only copy there is.
     weights = {name: view.to(stored, copy=True, memory_format=torch.contiguous_format) for name, view in views.items()}
-    return OriginalTracker(Sam3TrackerConfig(**image_tracker(settings)), weights, stored)
+    return OriginalTracker(as_config(settings), weights, stored)

@@ -1,6 +1,6 @@
 """DETR encoder: image tokens read the prompt.
 
-tokens [P, N, C] and prompt [P, L, C] -> memory [P, N, C]
+tokens [P or 1, N, C] and prompt [P, L, C] -> memory [P, N, C]
 """
 
 from jaxtyping import Float
@@ -16,7 +16,7 @@ class DetrEncoderLayer(PreNormLayer):
     """Image tokens look at each other, then at the prompt."""
 
     def forward(
-        self, tokens: Float[Tensor, "P N C"], positions: Float[Tensor, "#P N C"], prompt: PaddedTokens
+        self, tokens: Float[Tensor, "#P N C"], positions: Float[Tensor, "#P N C"], prompt: PaddedTokens
     ) -> Float[Tensor, "P N C"]:
         """Positions join queries and keys of the first attention only."""
         x = self.layer_norm1(tokens)
@@ -36,9 +36,12 @@ class DetrEncoder(nn.Module):
         self.layers = nn.ModuleList(DetrEncoderLayer(config) for _ in range(config.num_layers))
 
     def forward(
-        self, tokens: Float[Tensor, "P N C"], positions: Float[Tensor, "#P N C"], prompt: PaddedTokens
+        self, tokens: Float[Tensor, "#P N C"], positions: Float[Tensor, "#P N C"], prompt: PaddedTokens
     ) -> Float[Tensor, "P N C"]:
-        """Image tokens that know the prompt."""
+        """Image tokens that know the prompt; tokens that all prompts share look at each other once."""
+        if self.training:
+            # Every prompt has a dropout of its own.
+            tokens = tokens.expand(len(prompt.values), -1, -1)
         for layer in self.layers:
             tokens = layer(tokens, positions, prompt)
         return tokens

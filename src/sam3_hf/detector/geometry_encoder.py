@@ -11,6 +11,7 @@ from sam3_hf.configuration_sam3 import Sam3GeometryEncoderConfig
 from sam3_hf.detector.prompts import BoxPrompt
 from sam3_hf.layers.attention import padding_mask
 from sam3_hf.layers.embedding import all_rows
+from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.layers.transformer import PreNormLayer
 from sam3_hf.ops.boxes import to_xyxy
@@ -26,7 +27,7 @@ class GeometryEncoderLayer(PreNormLayer):
         self,
         tokens: Float[Tensor, "P N C"],
         valid: Bool[Tensor, "P N"],
-        image: Float[Tensor, "P M C"],
+        image: Float[Tensor, "#P M C"],
         positions: Float[Tensor, "#P M C"],
     ) -> Float[Tensor, "P N C"]:
         """Positions join the keys of the image, not its values."""
@@ -46,35 +47,36 @@ class GeometryEncoder(nn.Module):
         self.roi_size = config.roi_size
         self.label_embed = nn.Embedding(2, width)
         self.cls_embed = nn.Embedding(1, width)
-        self.boxes_direct_project = nn.Linear(4, width)
+        self.boxes_direct_project = Linear(4, width)
         self.boxes_pool_project = nn.Conv2d(width, width, config.roi_size)
-        self.boxes_pos_enc_project = nn.Linear(width + 2, width)
+        self.boxes_pos_enc_project = Linear(width + 2, width)
         self.vision_layer_norm = layer_norm(width)
-        self.final_proj = nn.Linear(width, width)
+        self.final_proj = Linear(width, width)
         self.prompt_layer_norm = layer_norm(width)
         self.layers = nn.ModuleList(GeometryEncoderLayer(config) for _ in range(config.num_layers))
         self.output_layer_norm = layer_norm(width)
 
     def forward(
         self,
-        image: Float[Tensor, "P M C"],
+        image: Float[Tensor, "#P M C"],
         positions: Float[Tensor, "#P M C"],
         size: tuple[int, int],
         boxes: BoxPrompt,
     ) -> PaddedTokens:
         """One token per box and one CLS token, which every prompt has, with or without boxes."""
         embedded = PaddedTokens(self._embed(image, size, boxes), boxes.valid)
-        cls = all_rows(self.cls_embed, image).expand(len(image), 1, -1)
-        tokens, valid = join(embedded, PaddedTokens(cls, boxes.valid.new_ones(len(image), 1)))
+        rows = len(boxes.valid)
+        cls = all_rows(self.cls_embed, image).expand(rows, 1, -1)
+        tokens, valid = join(embedded, PaddedTokens(cls, boxes.valid.new_ones(rows, 1)))
         tokens = self.prompt_layer_norm(self.final_proj(tokens))
         for layer in self.layers:
             tokens = layer(tokens, valid, image, positions)
         return PaddedTokens(self.output_layer_norm(tokens), valid)
 
-    def _embed(self, image: Float[Tensor, "P M C"], size: tuple[int, int], boxes: BoxPrompt) -> Float[Tensor, "P N C"]:
+    def _embed(self, image: Float[Tensor, "#P M C"], size: tuple[int, int], boxes: BoxPrompt) -> Float[Tensor, "P N C"]:
         """What a box says: its coordinates, the features inside it, its place, and whether it is wanted."""
         direct = self.boxes_direct_project(boxes.boxes_cxcywh.to(image.dtype))
-        grid = to_grid(self.vision_layer_norm(image), size)
+        grid = to_grid(self.vision_layer_norm(image), size).expand(len(boxes.valid), -1, -1, -1)
         pooled = roi_align(grid, to_xyxy(boxes.boxes_cxcywh), self.roi_size)
         inside = self.boxes_pool_project(pooled.flatten(0, 1)).unflatten(0, boxes.valid.shape).flatten(2)
         place = self.boxes_pos_enc_project(centre_positions(boxes.boxes_cxcywh, grid.shape[1]).to(image.dtype))

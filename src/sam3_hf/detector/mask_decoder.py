@@ -6,15 +6,16 @@ levels   [P, C, Hi, Wi] + memory -> pixels [P, C, H, W] ---+-> masks [P, Q, H, W
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam3_hf.configuration_sam3 import Sam3MaskDecoderConfig
 from sam3_hf.layers.attention import Attention, padding_mask
+from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
-from sam3_hf.ops.tokens import PaddedTokens, to_grid
+from sam3_hf.ops.products import by_row, paired
+from sam3_hf.ops.tokens import PaddedTokens, to_grid, to_tokens
 
 
 class Masks(NamedTuple):
@@ -29,7 +30,7 @@ class MaskEmbedder(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.layers = nn.ModuleList(Linear(width, width) for _ in range(3))
 
     def forward(self, queries: Float[Tensor, "P Q C"]) -> Float[Tensor, "P Q C"]:
         """Three layers with ReLU between them."""
@@ -51,8 +52,11 @@ class PixelDecoder(nn.Module):
         """Features of every pixel of the finest level."""
         *finer, pixels = levels
         for stage, level in enumerate(reversed(finer)):
-            pixels = F.interpolate(pixels, size=level.shape[-2:], mode="nearest") + level
-            pixels = F.relu(self.norms[stage](self.conv_layers[stage](pixels)))
+            pixels = F.interpolate(pixels, size=level.shape[-2:], mode="nearest").add_(level)
+            # One step per line: each lets go of the map before it.
+            pixels = self.conv_layers[stage](pixels)
+            pixels = self.norms[stage](pixels)
+            pixels = F.relu(pixels, inplace=True)
         return pixels
 
 
@@ -83,6 +87,14 @@ class MaskDecoder(nn.Module):
         read = self.prompt_cross_attn(x, prompt.values, prompt.values, padding_mask(prompt.valid)).output
         memory = memory + self.dropout(read)
         *finer, coarsest = levels
-        pixels = self.pixel_decoder((*finer, to_grid(memory, (coarsest.shape[2], coarsest.shape[3]))))
-        instances = torch.einsum("pqc,pchw->pqhw", self.mask_embedder(queries), self.instance_projection(pixels))
-        return Masks(instances, self.semantic_projection(pixels))
+        grid = to_grid(memory, (coarsest.shape[2], coarsest.shape[3]))
+        return Masks(*by_row(self._draw, self.mask_embedder(queries), *finer, grid))
+
+    def _draw(
+        self, embeddings: Float[Tensor, "P Q C"], *levels: Float[Tensor, "P C _ _"]
+    ) -> tuple[Float[Tensor, "P Q H W"], Float[Tensor, "P 1 H W"]]:
+        """Logits of every query at every pixel, and of all matching objects together."""
+        pixels = self.pixel_decoder(levels)
+        semantic = self.semantic_projection(pixels)
+        pixels = self.instance_projection(pixels)
+        return paired(embeddings, to_tokens(pixels)).unflatten(2, pixels.shape[2:]), semantic

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam3_hf.configuration_sam3 import Sam3DETRDecoderConfig
+from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.mlp import Head
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.tokens import PaddedTokens, mean_of_real
@@ -23,8 +24,8 @@ class DotProductScoring(nn.Module):
         width = config.hidden_size
         self.text_mlp = Head(width, config.intermediate_size, width, dropout=config.dropout)
         self.text_mlp_out_norm = layer_norm(width)
-        self.text_proj = nn.Linear(width, width)
-        self.query_proj = nn.Linear(width, width)
+        self.text_proj = Linear(width, width)
+        self.query_proj = Linear(width, width)
         self.scaling = width**-0.5
 
     def forward(self, queries: Float[Tensor, "*L P Q C"], prompt: PaddedTokens) -> Float[Tensor, "*L P Q"]:

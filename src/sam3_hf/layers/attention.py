@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import logging
 
+from sam3_hf.layers.linear import Linear
 from sam3_hf.ops.rotary import RotaryTable, rotate
+from sam3_hf.ops.tiled_attention import BACKEND, GridBias, can_tile, tiled_attention
 
 logger = logging.get_logger(__name__)
 
@@ -46,25 +48,40 @@ def eager_attention(
     return (weights @ value).transpose(1, 2), weights
 
 
+def tiled_backend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any
+) -> tuple[Tensor, None]:
+    """The default: tile by tile on a CPU without gradients, `sdpa` everywhere else."""
+    if can_tile(query, key, value) and not options["is_causal"] and not options["dropout"]:
+        return tiled_attention(query, key, value, attention_mask, options["scaling"]), None
+    attention_mask = attention_mask.dense() if isinstance(attention_mask, GridBias) else attention_mask
+    return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **options)
+
+
+ALL_ATTENTION_FUNCTIONS.register(BACKEND, tiled_backend)
+
+
 def attend(
     module: nn.Module,
     query: Float[Tensor, "B K Q D"],
     key: Float[Tensor, "B K N D"],
     value: Float[Tensor, "B K N D"],
-    mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | None = None,
+    mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None = None,
     causal: bool = False,
 ) -> Attended:
     """Run the backend named by `module.config._attn_implementation`.
 
-    Only `eager` and `sdpa` take a mask or a bias, and `flex_attention` does not know `causal`. A call that its backend
-    cannot take goes to `sdpa`, that call alone, and says so once.
+    Only `eager`, `sdpa` and `tiled` take a mask or a bias, and `flex_attention` does not know `causal`. A call that its
+    backend cannot take goes to `sdpa`, that call alone, and says so once.
     """
     config: Any = module.config
-    backend: str = config._attn_implementation or "sdpa"
-    if backend not in ("eager", "sdpa") and (mask is not None or (causal and backend == "flex_attention")):
+    backend: str = config._attn_implementation or BACKEND
+    if backend not in ("eager", "sdpa", BACKEND) and (mask is not None or (causal and backend == "flex_attention")):
         if not torch.compiler.is_compiling():
             logger.warning_once(f"{backend} cannot take a mask or bias; those calls run on sdpa, the others stay.")
         backend = "sdpa"
+    if isinstance(mask, GridBias) and backend != BACKEND:
+        mask = mask.dense()
     run = ALL_ATTENTION_FUNCTIONS.get_interface(backend, eager_attention)
     dropout = module.dropout if module.training else 0.0
     if causal and backend == "eager":
@@ -90,23 +107,24 @@ class Attention(nn.Module):
         self.scaling = (config.hidden_size // self.heads) ** -0.5
         self.dropout = dropout
         self.is_causal = False
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = Linear(config.hidden_size, config.hidden_size)
 
     def forward(
         self,
-        query: Float[Tensor, "B Q C"],
-        key: Float[Tensor, "B N C"],
-        value: Float[Tensor, "B N C"],
-        mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | None = None,
+        query: Float[Tensor, "#B Q C"],
+        key: Float[Tensor, "#B N C"],
+        value: Float[Tensor, "#B N C"],
+        mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None = None,
         rotary: RotaryTable | None = None,
     ) -> Attended:
-        """Each query reads the values whose keys it matches."""
-        query = split_heads(self.q_proj(query), self.heads)
-        key = split_heads(self.k_proj(key), self.heads)
-        value = split_heads(self.v_proj(value), self.heads)
+        """Each query reads the values whose keys it matches; one row that serves all is projected once."""
+        rows = max(len(query), len(key))
+        query = split_heads(self.q_proj(query), self.heads).expand(rows, -1, -1, -1)
+        key = split_heads(self.k_proj(key), self.heads).expand(rows, -1, -1, -1)
+        value = split_heads(self.v_proj(value), self.heads).expand(rows, -1, -1, -1)
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
         attended = attend(self, query, key, value, mask)

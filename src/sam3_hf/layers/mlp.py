@@ -11,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from sam3_hf.layers.linear import Linear
+from sam3_hf.ops.products import onednn_computes
+
 
 @runtime_checkable
 class FeedForwardConfig(Protocol):
@@ -24,19 +27,32 @@ class FeedForwardConfig(Protocol):
 # Activations that can be written over their input; "gelu" is the exact one.
 _IN_PLACE = {"gelu": torch.ops.aten.gelu_, "relu": torch.relu_}
 
+# Bytes of widened tokens that a CPU's cache holds; more of them at once also come as fresh, slow pages of memory.
+_CACHED = 2**24
+
 
 class FeedForward(nn.Module):
     """Widen, bend, narrow."""
 
     def __init__(self, config: FeedForwardConfig, dropout: float) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.fc1 = Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.in_place = _IN_PLACE.get(config.hidden_act)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """Think for each token; on a CPU without gradients for so many at a time that the widest tensor stays near."""
+        if not onednn_computes(tokens):
+            return self._think(tokens)
+        rows = tokens.flatten(0, -2)
+        parts = -(-len(rows) * self.fc1.out_features * rows.element_size() // _CACHED)
+        if parts < 2:
+            return self._think(tokens)
+        return torch.cat([self._think(part) for part in rows.chunk(parts)]).view(tokens.shape)
+
+    def _think(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
         """Widen, bend, narrow."""
         return self.fc2(self.dropout(self._bend(self.fc1(tokens))))
 
@@ -58,7 +74,7 @@ class Head(nn.Module):
         self.depth = len(widths) - 1
         self.dropout = dropout
         for index in range(self.depth):
-            setattr(self, f"layer{index + 1}", nn.Linear(widths[index], widths[index + 1]))
+            setattr(self, f"layer{index + 1}", Linear(widths[index], widths[index + 1]))
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
         """Apply the layers in turn."""

@@ -31,7 +31,7 @@ def nms(boxes_xyxy: Float[Tensor, "N 4"], scores: Float[Tensor, "N"], threshold:
     Equal scores keep their order.
     """
     order = scores.argsort(descending=True, stable=True)
-    return order[_keep_first(_overlapping(boxes_xyxy[order], threshold))]
+    return order[keep_first(_overlapping(boxes_xyxy[order], threshold))]
 
 
 def _overlapping(boxes_xyxy: Float[Tensor, "N 4"], threshold: float | int) -> Bool[Tensor, "N N"]:
@@ -40,7 +40,7 @@ def _overlapping(boxes_xyxy: Float[Tensor, "N 4"], threshold: float | int) -> Bo
     return torch.cat(rows or [boxes_xyxy.new_zeros(0, 0, dtype=torch.bool)]).triu(diagonal=1)
 
 
-def _keep_first(overlapping: Bool[Tensor, "N N"]) -> Bool[Tensor, "N"]:
+def keep_first(overlapping: Bool[Tensor, "N N"]) -> Bool[Tensor, "N"]:
     """Each entry stays unless an earlier one that stays overlaps it; as many rounds as chains of overlaps are long."""
     keep = torch.ones(len(overlapping), dtype=torch.bool, device=overlapping.device)
     while True:

@@ -24,12 +24,12 @@ def grid_positions(size: tuple[int, int], channels: int, like: Tensor) -> Float[
     """Position of every cell of a grid of `size` (height, width), first half row, second half column."""
     height, width = size
     row, column = (
-        sine(torch.arange(1, n + 1, device=like.device, dtype=torch.float32) / (n + 1e-6), channels // 2)
+        sine(torch.arange(1, n + 1, device=like.device, dtype=torch.float32) / (n + 1e-6), channels // 2).to(like.dtype)
         for n in (height, width)
     )
     rows = row.T[:, :, None].expand(-1, height, width)
     columns = column.T[:, None, :].expand(-1, height, width)
-    return torch.cat([rows, columns]).unsqueeze(0).to(like.dtype)
+    return torch.cat([rows, columns]).unsqueeze(0)
 
 
 def box_positions(boxes_cxcywh: Float[Tensor, "*B 4"], channels: int) -> Float[Tensor, "*B C"]:

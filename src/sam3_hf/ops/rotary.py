@@ -36,13 +36,29 @@ def rotary_table(side: int, reference_side: int, head_size: int, theta: float, l
     return RotaryTable(turns.cos(), turns.sin())
 
 
+# Numbers that are turned at a time on a CPU, where float32 copies of more would come as fresh, slow pages of memory.
+_AT_ONCE = 2**20
+
+
 def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor, "B K N D"]:
     """Turn each pair of neighbouring channels by its angle, in float32, and return to the given dtype."""
-    pairs = heads.float().unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():
         # The same product written out, which compilers fuse; eagerly it would take four times as long.
-        first, second = pairs.unbind(-1)
+        first, second = heads.float().unflatten(-1, (-1, 2)).unbind(-1)
         turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
     turn = torch.complex(table.cos, table.sin)
-    return torch.view_as_real(torch.view_as_complex(pairs) * turn).flatten(-2).to(heads.dtype)
+    if torch.is_grad_enabled() or heads.device.type != "cpu":
+        return _turned(heads, turn).to(heads.dtype)
+    output = torch.empty_like(heads)
+    parts = -(-heads[0].numel() // _AT_ONCE)
+    for row, into in zip(heads, output, strict=True):
+        for part in zip(row.chunk(parts, 1), turn.chunk(parts), into.chunk(parts, 1), strict=True):
+            part[2].copy_(_turned(*part[:2]))
+    return output
+
+
+def _turned(heads: Float[Tensor, "*B N D"], turn: Tensor) -> Float[Tensor, "*B N D"]:
+    """Turn by complex numbers (N, D / 2); float32."""
+    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2)

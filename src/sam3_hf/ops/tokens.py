@@ -34,5 +34,8 @@ def to_tokens(grid: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H*W C"]:
 
 
 def to_grid(tokens: Float[Tensor, "B N C"], size: tuple[int, int]) -> Float[Tensor, "B C H W"]:
-    """Lay a sequence out again as a grid of `size` (height, width)."""
-    return tokens.transpose(1, 2).unflatten(2, size)
+    """Lay a sequence out again as a grid of `size` (height, width).
+
+    Nothing is moved: the channels of a cell stay side by side (`channels_last`), which convolutions like best.
+    """
+    return tokens.unflatten(1, size).movedim(-1, 1)

@@ -14,6 +14,7 @@ from transformers import Pipeline
 from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import load_image
 
+from sam3_hf.feature_cache import FeatureCache
 from sam3_hf.inputs.prompts import BOXES_ONLY
 from sam3_hf.processing_sam3 import Sam3Processor
 
@@ -29,6 +30,12 @@ class PromptableSegmentationPipeline(Pipeline):
         segment("photo.jpg", text="yellow school bus")
 
     Images of a batch share one forward pass, and all prompts of an image share one pass over it.
+
+    Args:
+        args: Model, and what else every pipeline takes.
+        cache_bytes: Memory for features of the texts and images used last, so that the next call need not compute them
+            again. Only for a model whose weights stay as they are.
+        kwargs: Options of every pipeline, and of `__call__`.
     """
 
     _load_processor = True
@@ -36,6 +43,10 @@ class PromptableSegmentationPipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = False
     processor: Sam3Processor
+
+    def __init__(self, *args: Any, cache_bytes: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.features = FeatureCache(self.model, cache_bytes)  # pyright: ignore[reportArgumentType]
 
     def __call__(self, images: Any, text: Any = None, boxes: Any = None, box_labels: Any = None, **kwargs: Any) -> Any:
         """Find objects.
@@ -91,7 +102,9 @@ class PromptableSegmentationPipeline(Pipeline):
 
     def _forward(self, input_tensors: dict[str, Any], **options: Any) -> dict[str, Any]:
         inputs: BatchFeature = input_tensors.pop("inputs")
-        return input_tensors | {"outputs": self.model(**inputs)}
+        vision = self.features.vision(inputs.pop("pixel_values"))
+        text = self.features.text(inputs.pop("input_ids"), inputs.pop("attention_mask"))
+        return input_tensors | {"outputs": self.model(vision_embeds=vision, text_embeds=text, **inputs)}
 
     def postprocess(self, model_outputs: dict[str, Any], **options: Any) -> Any:
         """The objects of one image."""

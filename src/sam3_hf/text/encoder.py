@@ -4,12 +4,14 @@ input_ids [B, L] -> embeddings [B, L, W] -> causal layers -> last_hidden_state [
 """
 
 import torch
-from jaxtyping import Float, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import CLIPTextConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.layers.attention import Attended, attend, split_heads
+from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.mlp import FeedForward
 
 
@@ -27,10 +29,10 @@ class CausalAttention(nn.Module):
         self.scaling = (config.hidden_size // self.heads) ** -0.5
         self.dropout = config.attention_dropout
         self.is_causal = True
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, tokens: Float[Tensor, "B L W"]) -> Attended:
         """Read backwards."""
@@ -107,10 +109,10 @@ class TextEncoder(nn.Module):
         self.config = config
         self.text_model = TextTransformer(config)
         # Parity: checkpoints hold CLIP's projection; SAM 3 reads the tokens before it and never runs it.
-        self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)  # pyright: ignore[reportArgumentType]
+        self.text_projection = Linear(config.hidden_size, config.projection_dim, bias=False)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L W"]:
-        """Features of every token.
+    def forward(self, input_ids: Int[Tensor, "B L"], length: int) -> Float[Tensor, "B L W"]:
+        """Features of the first `length` tokens of each row, and zeros after them.
 
         Raises:
             ValueError: There are more tokens than the model has positions for.
@@ -118,7 +120,9 @@ class TextEncoder(nn.Module):
         limit = self.config.max_position_embeddings
         if input_ids.shape[1] > limit:
             raise ValueError(f"input_ids may have up to {limit} tokens per row, got {input_ids.shape[1]}.")
-        return self.text_model(input_ids)
+        # No token reads a later one, so what stands after the longest text changes nothing.
+        tokens = self.text_model(input_ids[:, :length])
+        return F.pad(tokens, (0, 0, 0, input_ids.shape[1] - tokens.shape[1]))
 
 
 def real_tokens(input_ids: Int[Tensor, "B L"]) -> Tensor:
@@ -127,3 +131,11 @@ def real_tokens(input_ids: Int[Tensor, "B L"]) -> Tensor:
     The original pads with id 0 and masks every id 0, also the rare one inside a text.
     """
     return torch.ne(input_ids, 0)
+
+
+def columns_read(real: Bool[Tensor, "*B L"]) -> int:
+    """How many columns lead to the last real token of any row; all of them where a number would stop the device."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    if traced or real.device.type != "cpu":
+        return real.shape[-1]
+    return max(real.nonzero()[:, -1].tolist(), default=0) + 1

@@ -70,7 +70,8 @@ class PromptEncoder(nn.Module):
         valid = torch.cat([said, said.any(1, keepdim=True)], 1)
         height, width = size
         # Parity: half a pixel is added to the coordinate of a pixel's corner as well, even where it is a box's edge.
-        places = (F.pad(clicks.points, (0, 0, 0, 1)) + 0.5) / clicks.points.new_tensor([width, height])
+        extent = torch.tensor([width, height], dtype=torch.float32).to(clicks.points.device, non_blocking=True)
+        places = (F.pad(clicks.points, (0, 0, 0, 1)) + 0.5) / extent
         positions = self.shared_embedding(places) * (labels >= 0).unsqueeze(-1)
         kinds = torch.cat([all_rows(self.not_a_point_embed, positions), all_rows(self.point_embed, positions)])
         return PaddedTokens(positions + kinds[labels.clamp(min=NOT_A_POINT) + 1], valid)

@@ -28,6 +28,14 @@ class Clicks(NamedTuple):
         return cls(torch.zeros(rows, 0, 2, device=device), torch.zeros(rows, 0, dtype=torch.long, device=device))
 
     @classmethod
+    def of_nothing(cls, rows: int, device: torch.device) -> "Clicks":
+        """One token each that says that it is no point."""
+        return cls(
+            torch.zeros(rows, 1, 2, device=device),
+            torch.full((rows, 1), NOT_A_POINT, dtype=torch.long, device=device),
+        )
+
+    @classmethod
     def of_points(cls, points: Float[Tensor, "B O N 2"], labels: Int[Tensor, "B O N"] | None) -> "Clicks":
         """Points as the processor pads them; without labels every point is on the object."""
         labels = torch.full_like(points[..., 0], FOREGROUND, dtype=torch.long) if labels is None else labels.long()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
 
 # What every prompt starts from; drawn as wide as a normalised token.
 _STARTS = (
@@ -16,6 +17,8 @@ _STARTS = (
     "geometry_encoder.label_embed",
     "geometry_encoder.cls_embed",
 )
+# Logit of an object's presence before anything was learned.
+_THERE = 2.0
 
 
 def initialize(model: Sam3Model) -> None:
@@ -24,15 +27,39 @@ def initialize(model: Sam3Model) -> None:
     As DETR does it: matrices are drawn so that signals keep their size, queries and their reference boxes differ, and
     the first boxes are the reference boxes themselves, all over the image and a fifth of it wide.
     """
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    _draw_products(model)
     for name in _STARTS:
         nn.init.normal_(model.get_submodule(name).weight)  # pyright: ignore[reportArgumentType]
-    nn.init.zeros_(model.detr_decoder.box_head.layer3.weight)
+    nn.init.zeros_(model.get_parameter("detr_decoder.box_head.layer3.weight"))
     start = model.detr_decoder.reference_points.weight
     with torch.no_grad():
         start[:, :2] = torch.logit(torch.rand_like(start[:, :2]) * 0.9 + 0.05)
         start[:, 2:] = torch.logit(torch.rand_like(start[:, 2:]) * 0.2 + 0.1)
+
+
+def initialize_tracker(tracker: Sam3TrackerVideoModel) -> None:
+    """Fresh weights for all of a tracker but its ViT, which has to be there already.
+
+    Matrices are drawn as in `initialize`, tokens and kinds of prompts as wide as a normalised token, and to begin with
+    an object that was pointed at is taken to be there.
+    """
+    for name, part in tracker.named_children():
+        if name == "vision_encoder":
+            part = part.neck
+        _draw_products(part)
+        for module in part.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight)
+    for name, parameter in tracker.named_parameters(recurse=False):
+        if parameter.requires_grad and name != "no_memory_positional_encoding":
+            nn.init.trunc_normal_(parameter, std=0.02)
+    nn.init.constant_(tracker.mask_decoder.pred_obj_score_head.proj_out.bias, _THERE)
+
+
+def _draw_products(part: nn.Module) -> None:
+    """Glorot's weights for every product and convolution, without a bias to begin with."""
+    for module in part.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -3,6 +3,8 @@
 pixel_values [B, 3, S, S] -> patches [B, H, W, C] -> blocks, windowed or global -> tokens [B, H*W, C]
 """
 
+from itertools import repeat
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from transformers.utils.generic import can_return_tuple
 
 from sam3_hf.configuration_sam3 import Sam3ViTConfig
 from sam3_hf.layers.attention import Attention
+from sam3_hf.layers.drop_path import DropPath
 from sam3_hf.layers.mlp import FeedForward
 from sam3_hf.modeling_base import Sam3PreTrainedModel, recording
 from sam3_hf.ops.rotary import RotaryTable, rotary_table
@@ -62,7 +65,7 @@ class Embeddings(nn.Module):
 class ViTLayer(GradientCheckpointingLayer):
     """One block; `window` is the side of the squares that attend on their own, 0 for the whole grid at once."""
 
-    def __init__(self, config: Sam3ViTConfig, window: int) -> None:
+    def __init__(self, config: Sam3ViTConfig, window: int, drop_path: float = 0.0) -> None:
         super().__init__()
         self.window = window
         self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -70,6 +73,7 @@ class ViTLayer(GradientCheckpointingLayer):
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = FeedForward(config, config.hidden_dropout)
         self.dropout = nn.Dropout(config.hidden_dropout)
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, grid: Float[Tensor, "B H W C"], rotary: RotaryTable) -> Float[Tensor, "B H W C"]:
         """Tokens of a window look at each other, then each thinks for itself."""
@@ -77,8 +81,8 @@ class ViTLayer(GradientCheckpointingLayer):
         # Parity: padding of a window is zero after the norm and is attended to like any token.
         x = to_windows(self.layer_norm1(grid), side)
         x = self.attention(x, x, x, rotary=rotary).output
-        grid = grid + from_windows(x, side, (grid.shape[1], grid.shape[2]))
-        return grid + self.dropout(self.mlp(self.layer_norm2(grid)))
+        grid = grid + self.drop_path(from_windows(x, side, (grid.shape[1], grid.shape[2])))
+        return grid + self.drop_path(self.dropout(self.mlp(self.layer_norm2(grid))))
 
 
 class Sam3ViTModel(Sam3PreTrainedModel):
@@ -100,7 +104,9 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         whole = config.global_attn_indexes
         self.windows = [0 if index in whole else config.window_size for index in range(config.num_hidden_layers)]
-        self.layers = nn.ModuleList(ViTLayer(config, window) for window in self.windows)
+        depth = max(config.num_hidden_layers - 1, 1)
+        rates = [config.drop_path_rate * index / depth for index in range(config.num_hidden_layers)]
+        self.layers = nn.ModuleList(map(ViTLayer, repeat(config), self.windows, rates))
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:

@@ -1,0 +1,181 @@
+"""Train the tracker of the embedded model `shapes` on the frozen ViT of its detector, and join the two.
+
+    python examples/train_shapes_tracker.py OUTPUT --detector FOLDER
+
+First stills, then short clips, then longer ones; all are drawn by the seeded generator and seen once. OUTPUT/shapes is
+one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`. The same command goes
+on with a run that was killed.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from sam3_hf import Sam3Model, Sam3Processor, Sam3TrackerVideoConfig, Sam3TrackerVideoModel, Sam3TrackerVideoProcessor
+from sam3_hf.datasets.shapes.clips import ShapesClips
+from sam3_hf.datasets.shapes.dataset import ShapesDataset
+from sam3_hf.processing_sam3_video import Sam3VideoProcessor
+from sam3_hf.training.arguments import Sam3TrainingArguments
+from sam3_hf.training.initialization import initialize_tracker
+from sam3_hf.training.joining import join
+from sam3_hf.training.rehearsal import RehearsalPlan
+from sam3_hf.training.tracking import TrackerLearner
+from sam3_hf.training.tracking_collator import TrackingCollator, WithObjects
+from sam3_hf.training.tracking_measures import MeasureTracking
+from sam3_hf.training.trainer import Sam3Trainer
+
+_MEMORY_WIDTH = 16
+
+
+def small_tracker(detector: Sam3Model) -> Sam3TrackerVideoModel:
+    """The same classes as the released tracker, fifteen times smaller, on this detector's ViT.
+
+    Its neck starts as a copy of the detector's; all else starts from nothing.
+    """
+    vision = detector.config.vision_config
+    width, vit = vision.fpn_hidden_size, vision.backbone_config
+    config = Sam3TrackerVideoConfig(
+        vision_config=vision.to_dict(),
+        prompt_encoder_config={"hidden_size": width, "image_size": vit.image_size, "patch_size": vit.patch_size},
+        mask_decoder_config={
+            "hidden_size": width,
+            "num_attention_heads": 4,
+            "mlp_dim": 4 * width,
+            "iou_head_hidden_dim": width,
+        },
+        memory_encoder_hidden_size=width,
+        memory_encoder_output_channels=_MEMORY_WIDTH,
+        memory_fuser_embed_dim=width,
+        memory_fuser_intermediate_dim=4 * width,
+        memory_fuser_layer_scale_init_value=0.1,
+        mask_downsampler_embed_dim=width,
+        # A mask is made sixteen times smaller in two steps instead of four, with half of the weights.
+        mask_downsampler_kernel_size=4,
+        mask_downsampler_stride=4,
+        mask_downsampler_padding=0,
+        memory_attention_hidden_size=width,
+        memory_attention_feed_forward_hidden_size=4 * width,
+        memory_attention_num_layers=2,
+        memory_attention_dropout=0.0,
+        memory_attention_rope_dropout=0.0,
+    )
+    tracker = Sam3TrackerVideoModel(config)
+    initialize_tracker(tracker)
+    tracker.vision_encoder.load_state_dict(detector.vision_encoder.state_dict())
+    return tracker
+
+
+class Lesson(NamedTuple):
+    """A stretch of training: what is shown, how it is asked, its steps and its rate."""
+
+    name: str
+    shown: Any
+    plan: RehearsalPlan
+    frames: int
+    steps: int
+    rate: float
+
+
+def lessons(options: argparse.Namespace) -> list[Lesson]:
+    """Pointing, following, and following for longer at a tenth of the rate."""
+    stills, short, long = options.steps
+    pointing = RehearsalPlan(steps=options.answers)
+    following = RehearsalPlan(steps=max(options.answers // 2, 2))
+    return [
+        Lesson("stills", ShapesDataset(11, 10_000_000, easy=0.3), pointing, 1, stills, options.rate),
+        Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, options.rate / 2),
+        Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, options.rate / 10),
+    ]
+
+
+def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArguments:
+    """One rate for all parts, which all start from nothing."""
+    on_cpu = not torch.cuda.is_available()
+    return Sam3TrainingArguments(
+        output_dir=str(options.output / lesson.name),
+        max_steps=lesson.steps,
+        learning_rate=lesson.rate,
+        vision_learning_rate=lesson.rate,
+        layer_decay=1.0,
+        weight_decay=0.02,
+        adam_beta2=0.99,
+        warmup_steps=min(300, lesson.steps // 10),
+        timescale=6000,
+        cooldown_steps=lesson.steps // 5,
+        max_grad_norm=5.0,
+        ema_decay=0.999,
+        per_device_train_batch_size=options.images,
+        per_device_eval_batch_size=options.images,
+        dataloader_num_workers=options.workers,
+        logging_steps=min(100, max(lesson.steps // 4, 1)),
+        eval_strategy="steps",
+        eval_steps=min(1000, lesson.steps),
+        save_steps=500,
+        save_total_limit=2,
+        seed=0,
+        report_to=options.report_to,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and "LOCAL_RANK" in os.environ else None,
+        dataloader_pin_memory=not on_cpu,
+        disable_tqdm=True,
+    )
+
+
+def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, lesson: Lesson, options: Any) -> Path:
+    """Train, and leave the tracker with its processor in a folder of the lesson's name."""
+    folder = options.output / lesson.name
+    held_out = WithObjects(ShapesDataset(1011, options.held_out))
+    clips = ShapesClips(1012, options.held_out // 4, frames=12) if lesson.frames > 1 else ()
+    trainer = Sam3Trainer(
+        TrackerLearner(tracker, lesson.plan),
+        arguments(lesson, options),
+        train_dataset=WithObjects(lesson.shown),
+        eval_dataset=held_out,
+        data_collator=TrackingCollator(
+            processor.image_processor, options.objects, lesson.frames, processor.image_processor.mask_size
+        ),
+        measure=MeasureTracking(processor, also=clips),
+    )
+    trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
+    tracker.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Few plain figures first, then everything."""
+    parser = argparse.ArgumentParser(description="Train the tracker of the embedded model `shapes`.")
+    parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
+    parser.add_argument("--detector", type=Path, required=True, help="what examples/train_shapes.py left")
+    parser.add_argument("--images", type=int, default=4, help="stills or clips per step and process")
+    parser.add_argument("--objects", type=int, default=3, help="objects per still or clip")
+    parser.add_argument("--answers", type=int, default=7, help="answers on a prompted still; half on a frame of a clip")
+    parser.add_argument("--steps", type=int, nargs=3, default=(6_000, 8_000, 2_000), metavar=("STILLS", "CLIPS", "LONG"))
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--held-out", type=int, default=48, help="stills to measure with, and four times fewer clips")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--report-to", default="none")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    detector = Sam3Model.from_pretrained(options.detector)
+    processor = Sam3Processor.from_pretrained(options.detector)
+    tracker, tracking = small_tracker(detector), Sam3TrackerVideoProcessor(processor.image_processor)
+    for lesson in lessons(options):
+        done = options.output / lesson.name
+        if not (done / "model.safetensors").is_file():
+            done = teach(tracker, tracking, lesson, options)
+        tracker = Sam3TrackerVideoModel.from_pretrained(done)
+    # Specks are judged on masks of 288 cells a side in the released model; these have fewer.
+    area = round(16 * (processor.image_processor.mask_size["height"] / 288) ** 2)
+    whole = join(detector, tracker, fill_hole_area=area)
+    whole.save_pretrained(options.output / "shapes")
+    Sam3VideoProcessor(processor.image_processor, processor.tokenizer).save_pretrained(options.output / "shapes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Matrix products: the same numbers, by the fastest library at hand.
+
+inputs [..., D], weight [E, D], bias [E] -> [..., E]
+
+On a CPU, PyTorch gives float32 products to MKL, which takes twice as long as oneDNN on some processors, and spreads the
+bias over the output before a bfloat16 product starts. oneDNN's own linear layer, which `torch.compile` uses, does
+neither. It knows no gradients.
+"""
+
+import functools
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def linear(
+    inputs: Float[Tensor, "*B D"], weight: Float[Tensor, "E D"], bias: Float[Tensor, " E"] | None = None
+) -> Float[Tensor, "*B E"]:
+    """`F.linear`, by oneDNN where it can."""
+    if onednn_computes(inputs, weight) and (bias is None or bias.dtype == inputs.dtype):
+        return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    return F.linear(inputs, weight, bias)
+
+
+def paired(first: Float[Tensor, "B Q C"], second: Float[Tensor, "B N C"]) -> Float[Tensor, "B Q N"]:
+    """Every vector of the first times every vector of the second, row by row of the batch."""
+    if len(first) == 1:
+        return linear(first[0], second[0]).unsqueeze(0)
+    return first @ second.transpose(1, 2)
+
+
+# A tensor of another class, such as a quantized weight, has products of its own.
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def onednn_computes(*factors: Tensor) -> bool:
+    """Whether oneDNN can multiply these: nothing here asks for a gradient, a graph or another precision."""
+    inputs = factors[0]
+    return (
+        all(type(each) in _PLAIN and each.device.type == "cpu" and each.dtype == inputs.dtype for each in factors)
+        and inputs.numel() > 0
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.enabled
+        and inputs.dtype in _dtypes()
+    )
+
+
+@functools.cache
+def _dtypes() -> tuple[torch.dtype, ...]:
+    """What this processor's oneDNN multiplies in hardware."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return ()
+    bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return (torch.float32, torch.bfloat16) if bfloat16 else (torch.float32,)
+
+
+def by_row(function: Callable[..., tuple[Tensor, ...]], *batches: Tensor) -> tuple[Tensor, ...]:
+    """Results of a function of batches: on a CPU without gradients row by row, where less memory is faster memory."""
+    if len(batches[0]) < 2 or not onednn_computes(batches[0]):
+        return function(*batches)
+    rows = zip(*(batch.split(1) for batch in batches), strict=True)
+    return tuple(map(torch.cat, zip(*(function(*row) for row in rows), strict=True)))

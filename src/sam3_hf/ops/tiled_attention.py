@@ -1,0 +1,90 @@
+"""Attention on a CPU, tile by tile: exact, and the logits of a tile never leave the processor's cache.
+
+query [B, K, Q, D], key and value [B, K, N, D] -> output [B, Q, K, D]
+
+All of it is float32 inside, in every dtype: no less exact than `scaled_dot_product_attention`, which in bfloat16 rounds
+the weights, and faster, because its products are large enough to run at full speed.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sam3_hf.ops.products import linear, onednn_computes
+
+# The name by which models ask for it.
+BACKEND = "tiled"
+
+# Logits of one tile: about 6 MB in float32.
+_TILE = 1_500_000
+# With fewer queries or keys, a head is not worth calls of its own.
+_LEAST = 192
+
+
+class GridBias(NamedTuple):
+    """A bias towards the cells of a grid of keys: a term of the cell's row and one of its column."""
+
+    rows: Float[Tensor, "B K Q H"]
+    columns: Float[Tensor, "B K Q W"]
+
+    def dense(self) -> Float[Tensor, "B K Q N"]:
+        """The sum of both for every cell."""
+        return (self.rows.unsqueeze(-1) + self.columns.unsqueeze(-2)).flatten(3)
+
+
+def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N D"]) -> bool:
+    """Whether `tiled_attention` computes this, and at a profit."""
+    return min(query.shape[2], key.shape[2]) >= _LEAST and onednn_computes(query, key, value)
+
+
+def tiled_attention(
+    query: Float[Tensor, "B K Q D"],
+    key: Float[Tensor, "B K N D"],
+    value: Float[Tensor, "B K N D"],
+    mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None,
+    scaling: float,
+) -> Float[Tensor, "B Q K D"]:
+    """Attention without gradients; `mask` is bool (True = look) or a bias added to the logits."""
+    batch, heads, queries = query.shape[:3]
+    output = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format)
+    looks = [each.expand(batch, heads, queries, -1) for each in _terms(mask)]
+    for row in range(batch):
+        for head in range(heads):
+            keys = key[row, head].float().contiguous()
+            # Channels are the rows of a weight; nothing is moved.
+            values = value[row, head].float().contiguous().t()
+            for tile in _tiles(queries, len(keys)):
+                logits = linear(query[row, head, tile].float() * scaling, keys)
+                _look(logits, *(each[row, head, tile] for each in looks))
+                weights = torch.softmax(logits, -1, out=logits)
+                output[row, tile, head] = linear(weights, values)
+    return output
+
+
+def _tiles(queries: int, keys: int) -> Iterator[slice]:
+    """Ranges of queries, as even as they can be."""
+    count = -(-queries * keys // _TILE)
+    edges = [queries * number // count for number in range(count + 1)]
+    return map(slice, edges, edges[1:])
+
+
+def _terms(mask: Tensor | GridBias | None) -> tuple[Tensor, ...]:
+    """What a mask is made of: nothing, itself, or the terms of its rows and columns."""
+    if mask is None:
+        return ()
+    return mask if isinstance(mask, GridBias) else (mask,)
+
+
+def _look(logits: Float[Tensor, "q N"], *terms: Tensor) -> None:
+    """Apply a mask, or one or two terms of a bias, to logits, in place."""
+    if len(terms) == 2:
+        rows, columns = (term.float() for term in terms)
+        grid = logits.unflatten(1, (rows.shape[1], columns.shape[1]))
+        grid.add_(rows.unsqueeze(2)).add_(columns.unsqueeze(1))
+    elif terms and terms[0].dtype == torch.bool:
+        logits.masked_fill_(~terms[0], torch.finfo(logits.dtype).min)
+    elif terms:
+        logits.add_(terms[0])

@@ -1,0 +1,146 @@
+"""Memory attention: the image reads what is remembered of each object.
+
+image [B, N, C] + memory [R, M, m] with positions -> image as each object's memory sees it [R, N, C]
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
+from sam3_hf.layers.attention import attend, padding_mask, split_heads
+from sam3_hf.layers.norm import layer_norm
+from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate
+from sam3_hf.tracker.rows import per_object
+
+# How much of a cell's position is added to the image before anything is read.
+_POSITION_SHARE = 0.1
+
+
+class MemoryTokens(NamedTuple):
+    """Memory of many objects as one padded batch: cells of remembered frames, then object pointers.
+
+    Attributes:
+        cells: Frames one after the other, each of the size of the image.
+        cell_positions: Where each cell is, and how long ago its frame was.
+        pointers: Tokens of object pointers.
+        pointer_positions: How long ago each pointer was made.
+        valid: Which of all these are real, cells first; `None` where all are.
+    """
+
+    cells: Float[Tensor, "R S m"]
+    cell_positions: Float[Tensor, "R S m"]
+    pointers: Float[Tensor, "R P m"]
+    pointer_positions: Float[Tensor, "R P m"]
+    valid: Bool[Tensor, "R M"] | None
+
+
+class Read(NamedTuple):
+    """Memory as every layer reads it; positions join the keys, never the values."""
+
+    keys: Float[Tensor, "R M m"]
+    values: Float[Tensor, "R M m"]
+    frames: int
+    mask: Bool[Tensor, "R 1 1 M"] | None
+
+    @classmethod
+    def of(cls, memory: MemoryTokens, cells: int) -> "Read":
+        """Join cells and pointers; a frame has so many `cells`."""
+        values = torch.cat([memory.cells, memory.pointers], 1)
+        keys = values + torch.cat([memory.cell_positions, memory.pointer_positions], 1)
+        mask = None if memory.valid is None else padding_mask(memory.valid)
+        return cls(keys, values, memory.cells.shape[1] // cells, mask)
+
+
+class RotaryAttention(nn.Module):
+    """Attention whose queries and keys turn with their place in the grid; pointers have no place and do not turn."""
+
+    def __init__(self, config: Sam3TrackerVideoConfig, memory_width: int) -> None:
+        super().__init__()
+        self.config = config
+        width = config.memory_attention_hidden_size
+        inner = width // config.memory_attention_downsample_rate
+        self.heads = config.memory_attention_num_attention_heads
+        self.scaling = (inner // self.heads) ** -0.5
+        self.dropout = float(config.memory_attention_rope_dropout)
+        self.is_causal = False
+        self.q_proj = nn.Linear(width, inner)
+        self.k_proj = nn.Linear(memory_width, inner)
+        self.v_proj = nn.Linear(memory_width, inner)
+        self.o_proj = nn.Linear(inner, width)
+
+    def forward(
+        self,
+        query: Float[Tensor, "R N C"],
+        key: Float[Tensor, "R M m"],
+        value: Float[Tensor, "R M m"],
+        rotary: RotaryTable,
+        frames: int,
+        mask: Bool[Tensor, "R 1 1 M"] | None = None,
+    ) -> Float[Tensor, "R N C"]:
+        """Read the values; the first keys are the cells of so many `frames`, the rest are pointers."""
+        query = rotate(split_heads(self.q_proj(query), self.heads), rotary)
+        key, value = split_heads(self.k_proj(key), self.heads), split_heads(self.v_proj(value), self.heads)
+        cells = frames * len(rotary.cos)
+        again = RotaryTable(rotary.cos.repeat(frames, 1), rotary.sin.repeat(frames, 1))
+        key = torch.cat([rotate(key[:, :, :cells], again), key[:, :, cells:]], 2)
+        return self.o_proj(attend(self, query, key, value, mask).output)
+
+
+class MemoryAttentionLayer(GradientCheckpointingLayer):
+    """The image looks at itself, then at the memory."""
+
+    def __init__(self, config: Sam3TrackerVideoConfig) -> None:
+        super().__init__()
+        width, inner = config.memory_attention_hidden_size, config.memory_attention_feed_forward_hidden_size
+        self.layer_norm1 = layer_norm(width)
+        self.self_attn = RotaryAttention(config, width)
+        self.layer_norm2 = layer_norm(width)
+        self.cross_attn_image = RotaryAttention(config, config.memory_encoder_output_channels)
+        self.layer_norm3 = layer_norm(width)
+        self.linear1 = nn.Linear(width, inner)
+        self.linear2 = nn.Linear(inner, width)
+        self.activation = ACT2FN[config.memory_attention_feed_forward_hidden_act]
+        self.dropout = nn.Dropout(config.memory_attention_dropout)
+
+    def forward(self, image: Float[Tensor, "r N C"], memory: Read, rotary: RotaryTable) -> Float[Tensor, "R N C"]:
+        """Look around, remember, think."""
+        image = per_object(self.look_around(image, rotary), len(memory.keys))
+        x = self.layer_norm2(image)
+        recalled = self.cross_attn_image(x, memory.keys, memory.values, rotary, memory.frames, memory.mask)
+        image = image + self.dropout(recalled)
+        inner = self.dropout(self.activation(self.linear1(self.layer_norm3(image))))
+        return image + self.dropout(self.linear2(inner))
+
+    def look_around(self, image: Float[Tensor, "r N C"], rotary: RotaryTable) -> Float[Tensor, "r N C"]:
+        """Cells look at each other; in the first layer once for all objects."""
+        x = self.layer_norm1(image)
+        return image + self.dropout(self.self_attn(x, x, x, rotary, 1))
+
+
+class MemoryAttention(nn.Module):
+    """All layers, and a norm."""
+
+    def __init__(self, config: Sam3TrackerVideoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.memory_attention_num_layers))
+        self.layer_norm = layer_norm(config.memory_attention_hidden_size)
+
+    def forward(
+        self, image: Float[Tensor, "B N C"], positions: Float[Tensor, "1 N C"], memory: MemoryTokens, side: int
+    ) -> Float[Tensor, "R N C"]:
+        """Read the memory layer by layer; `side` is that of the square grid of cells."""
+        config: Sam3TrackerVideoConfig = self.config
+        channels = config.memory_attention_hidden_size // config.memory_attention_downsample_rate
+        head = channels // config.memory_attention_num_attention_heads
+        theta = (config.rope_parameters or {})["rope_theta"]
+        rotary = rotary_table(side, side, head, theta, image)
+        image, read = image + _POSITION_SHARE * positions, Read.of(memory, image.shape[1])
+        for layer in self.layers:
+            image = layer(image, read, rotary)
+        return self.layer_norm(image)

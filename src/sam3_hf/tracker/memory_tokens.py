@@ -1,0 +1,96 @@
+"""Memory tokens: what the objects of a frame recall, each as much as it knows, as one padded batch.
+
+Recalled per bank of K objects -> cells [R, F*H*W, m], pointers [R, P, m], each with positions
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sam3_hf.ops.positions import TEMPERATURE, grid_positions
+from sam3_hf.ops.tokens import to_tokens
+from sam3_hf.tracker.memory_attention import MemoryTokens
+from sam3_hf.video.memory_selection import Recalled
+
+
+def memory_tokens(
+    recalled: Sequence[Recalled],
+    ages: Float[Tensor, "A 1 1 m"],
+    encode_distance: Callable[[Tensor], Tensor],
+    like: Float[Tensor, "B C H W"],
+) -> MemoryTokens:
+    """Memory of all objects, bank after bank.
+
+    Args:
+        recalled: What each bank looks at; at least one memory each.
+        ages: A vector for every age of a memory.
+        encode_distance: Makes positions [n, m] of distances [n] of pointers.
+        like: The image, for device, type and grid.
+    """
+    size = (like.shape[2], like.shape[3])
+    # One grid of places for every age.
+    aged = to_tokens(grid_positions(size, ages.shape[-1], like)) + ages[:, 0]
+    cells, places = zip(*(_cells(each, aged, like) for each in recalled), strict=True)
+    pointers, times = zip(*(_pointers(each, ages.shape[-1], encode_distance, like) for each in recalled), strict=True)
+    longest = max(part.shape[1] for part in cells), max(part.shape[1] for part in pointers)
+    lengths = [(part.shape[1], tokens.shape[1]) for part, tokens in zip(cells, pointers, strict=True)]
+    valid = None
+    if any(length != longest for length in lengths):
+        valid = torch.cat([_valid(length, longest, len(part)) for length, part in zip(lengths, cells, strict=True)])
+        valid = valid.to(like.device, non_blocking=True)
+    return MemoryTokens(
+        cells=_padded(cells, longest[0]),
+        cell_positions=_padded(places, longest[0]),
+        pointers=_padded(pointers, longest[1]),
+        pointer_positions=_padded(times, longest[1]),
+        valid=valid,
+    )
+
+
+def distance_positions(distances: Float[Tensor, "n"], channels: int) -> Float[Tensor, "n C"]:
+    """Sines, then cosines, of each distance at `channels` / 2 wavelengths (float32)."""
+    half = channels // 2
+    steps = torch.arange(half, device=distances.device, dtype=torch.float32) // 2 * 2 / half
+    angles = distances.float().unsqueeze(-1) / TEMPERATURE**steps
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def _cells(
+    recalled: Recalled, aged: Float[Tensor, "A N m"], like: Float[Tensor, "B C H W"]
+) -> tuple[Float[Tensor, "K S m"], Float[Tensor, "K S m"]]:
+    """The cells of the memories of one bank, and their positions."""
+    grids = [memory.features for memory in recalled.memories if memory.features is not None]
+    cells = torch.cat([to_tokens(grid.to(like.device, non_blocking=True)) for grid in grids], 1).to(like.dtype)
+    return cells, torch.cat([aged[age : age + 1] for age in recalled.ages], 1).expand_as(cells)
+
+
+def _pointers(
+    recalled: Recalled, width: int, encode_distance: Callable[[Tensor], Tensor], like: Float[Tensor, "B C H W"]
+) -> tuple[Float[Tensor, "K P m"], Float[Tensor, "K P m"]]:
+    """Pointers of one bank, cut into pieces as wide as a memory, and their positions."""
+    if not recalled.pointing:
+        nothing = like.new_zeros(len(recalled.memories[0].pointers), 0, width)
+        return nothing, nothing
+    stacked = torch.stack([memory.pointers.to(like.device, non_blocking=True) for memory in recalled.pointing], 1)
+    pieces = stacked.to(like.dtype).unflatten(-1, (-1, width)).flatten(1, 2)
+    distances = torch.tensor(recalled.distances, dtype=torch.float32) / recalled.span
+    times = (
+        encode_distance(distances.to(like.device, non_blocking=True))
+        .to(like.dtype)
+        .repeat_interleave(stacked.shape[-1] // width, 0)
+    )
+    return pieces, times.expand_as(pieces)
+
+
+def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tensor:
+    """Which tokens of a bank are real."""
+    real = [torch.arange(most) < count for count, most in zip(length, longest, strict=True)]
+    return torch.cat(real).expand(rows, -1)
+
+
+def _padded(parts: Sequence[Tensor], length: int) -> Tensor:
+    """Sequences of different lengths as one batch."""
+    return torch.cat([F.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts])

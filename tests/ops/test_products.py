@@ -1,0 +1,72 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sam3_hf.layers.linear import Linear
+from sam3_hf.ops.products import by_row, linear, onednn_computes, paired
+
+ONEDNN = torch.backends.mkldnn.is_available()
+
+
+def error(output: torch.Tensor, *factors: torch.Tensor) -> float:
+    """Mean distance from the product in float64."""
+    return (output.double() - F.linear(*(factor.double() for factor in factors))).abs().mean().item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_is_as_close_to_the_truth_as_pytorchs_own(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    inputs, weight, bias = torch.randn(3, 70, 96).to(dtype), torch.randn(130, 96).to(dtype), torch.randn(130).to(dtype)
+    with torch.no_grad():
+        assert onednn_computes(inputs, weight) or not ONEDNN or dtype == torch.bfloat16
+        for factors in ((inputs, weight), (inputs, weight, bias), (inputs.transpose(0, 1), weight, bias)):
+            ours, theirs = linear(*factors), F.linear(*factors)
+            assert (ours.dtype, ours.shape) == (dtype, theirs.shape)
+            assert error(ours, *factors) <= 2 * error(theirs, *factors)
+
+
+def test_gradients_are_those_of_a_linear_layer() -> None:
+    layer, inputs = Linear(6, 4), torch.randn(3, 6, requires_grad=True)
+    layer(inputs).sum().backward()
+    torch.testing.assert_close(inputs.grad, layer.weight.sum(0).expand(3, 6))
+    torch.testing.assert_close(layer.weight.grad, inputs.sum(0).expand(4, 6))
+
+
+def test_what_onednn_cannot_multiply_keeps_pytorchs_own_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, weight = torch.randn(2, 4), torch.randn(3, 4)
+    assert not onednn_computes(inputs, weight)  # gradients may be wanted
+    with torch.no_grad():
+        assert not onednn_computes(inputs.double(), weight.double())
+        assert not onednn_computes(inputs[:0], weight)
+        assert not onednn_computes(inputs, weight.to("meta"))
+        assert linear(inputs[:0], weight).shape == (0, 3)
+        with pytest.raises(RuntimeError, match="dtype"):
+            linear(inputs, weight.bfloat16())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert linear(inputs, weight).dtype == torch.bfloat16
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+        assert not onednn_computes(inputs, weight)
+        assert linear(inputs, weight).equal(F.linear(inputs, weight))
+
+
+def test_pairs_are_multiplied_row_by_row_of_the_batch() -> None:
+    first, second = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    expected = torch.einsum("bqc,bnc->bqn", first, second)
+    with torch.no_grad():
+        torch.testing.assert_close(paired(first, second), expected)
+        torch.testing.assert_close(paired(first[:1], second[:1]), expected[:1])
+
+
+def test_row_by_row_gives_what_all_at_once_gives() -> None:
+    seen = []
+
+    def both(left: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(len(left))
+        return left + right, left * right
+
+    left, right = torch.randn(3, 4), torch.randn(3, 4)
+    at_once = by_row(both, left, right)
+    with torch.no_grad():
+        rows = by_row(both, left, right)
+    assert seen == ([3, 1, 1, 1] if ONEDNN else [3, 3])
+    assert all(map(torch.equal, at_once, rows))

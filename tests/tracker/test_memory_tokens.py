@@ -1,0 +1,39 @@
+import torch
+from tests.support.memories import frame_memory
+
+from sam3_hf.tracker.memory_tokens import distance_positions, memory_tokens
+from sam3_hf.video.memory_selection import Recalled
+
+IMAGE = torch.zeros(1, 8, 3, 3)
+AGES = torch.arange(7.0)[:, None, None, None].expand(7, 1, 1, 4)
+
+
+def recalled(objects: int, frames: int, pointers: int) -> Recalled:
+    memories = [frame_memory(objects, value=float(number)) for number in range(max(frames, pointers))]
+    return Recalled(memories[:frames], list(range(frames)), memories[:pointers], list(range(pointers)), span=15)
+
+
+def test_banks_that_recall_alike_need_no_padding() -> None:
+    tokens = memory_tokens([recalled(2, 3, 2), recalled(1, 3, 2)], AGES, lambda d: torch.zeros(len(d), 4), IMAGE)
+    assert tokens.valid is None
+    assert tokens.cells.shape == (3, 27, 4)
+    assert tokens.pointers.shape == (3, 4, 4)
+
+
+def test_what_a_bank_does_not_recall_is_padding() -> None:
+    tokens = memory_tokens([recalled(1, 2, 0), recalled(1, 1, 3)], AGES, lambda d: torch.zeros(len(d), 4), IMAGE)
+    assert tokens.valid.sum(1).tolist() == [18, 9 + 6]
+    assert tokens.valid[0, :18].all()
+    assert tokens.valid[1, 18:].all()
+
+
+def test_a_memory_is_told_its_age_and_a_pointer_its_distance() -> None:
+    tokens = memory_tokens([recalled(1, 2, 2)], AGES, lambda d: d[:, None].expand(-1, 4), IMAGE)
+    torch.testing.assert_close(tokens.cell_positions[:, 9:] - tokens.cell_positions[:, :9], torch.ones(1, 9, 4))
+    torch.testing.assert_close(tokens.pointer_positions[0, :, 0], torch.tensor([0, 0, 1 / 15, 1 / 15]))
+
+
+def test_distances_are_sines_then_cosines() -> None:
+    found = distance_positions(torch.tensor([0.0, 1.0]), 8)
+    torch.testing.assert_close(found[0], torch.tensor([0.0] * 4 + [1.0] * 4))
+    torch.testing.assert_close(found[1, 0], torch.tensor(1.0).sin())
