@@ -1,0 +1,1 @@
+"""Video: what becomes of detections and tracks, frame after frame."""
