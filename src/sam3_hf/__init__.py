@@ -21,7 +21,9 @@ from sam3_hf.configuration_sam3_tracker_video import (
     Sam3TrackerVideoMaskDecoderConfig,
     Sam3TrackerVideoPromptEncoderConfig,
 )
+from sam3_hf.configuration_sam3_video import Sam3VideoConfig
 from sam3_hf.embedded_models import embedded
+from sam3_hf.feature_cache import FeatureCache
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_base import Sam3PreTrainedModel
 from sam3_hf.modeling_outputs import (
@@ -34,10 +36,14 @@ from sam3_hf.modeling_outputs import (
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel, Sam3TrackerPreTrainedModel
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel, Sam3TrackerVideoPreTrainedModel
+from sam3_hf.modeling_sam3_video import Sam3VideoModel, Sam3VideoPreTrainedModel
 from sam3_hf.processing_sam3 import Sam3Processor
 from sam3_hf.processing_sam3_tracker import Sam3TrackerProcessor
 from sam3_hf.processing_sam3_tracker_video import Sam3TrackerVideoProcessor
+from sam3_hf.processing_sam3_video import Sam3VideoProcessor
 from sam3_hf.tokenization_sam3 import build_tokenizer
+from sam3_hf.video.concept_session import Sam3VideoInferenceSession
+from sam3_hf.video.results import Sam3VideoSegmentationOutput
 from sam3_hf.video.session import Sam3TrackerVideoInferenceSession
 from sam3_hf.vision.backbone import Sam3ViTModel
 from sam3_hf.vision.encoder import Sam3VisionModel
@@ -45,6 +51,7 @@ from sam3_hf.vision.encoder import Sam3VisionModel
 __version__ = "0.1.0"
 
 __all__ = [
+    "FeatureCache",
     "Sam3Config",
     "Sam3DETRDecoderConfig",
     "Sam3DETREncoderConfig",
@@ -74,6 +81,12 @@ __all__ = [
     "Sam3TrackerVideoSegmentationOutput",
     "Sam3ViTConfig",
     "Sam3ViTModel",
+    "Sam3VideoConfig",
+    "Sam3VideoInferenceSession",
+    "Sam3VideoModel",
+    "Sam3VideoPreTrainedModel",
+    "Sam3VideoProcessor",
+    "Sam3VideoSegmentationOutput",
     "Sam3VisionConfig",
     "Sam3VisionEncoderOutput",
     "Sam3VisionModel",

@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Each cell of a grid [B, C, H, W] is normalised on its own."""
+class ChannelLayerNorm(nn.LayerNorm):
+    """Each cell of a grid [B, C, H, W] is normalised on its own. transformers finds layer norms to initialise by name."""
 
     def forward(self, grid: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Normalise over the channels."""

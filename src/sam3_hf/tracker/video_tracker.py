@@ -212,7 +212,7 @@ class VideoTracker(nn.Module):
         height, width = image.patches.shape[2:]
         return resize_smoothly(scaled, (_READ * height, _READ * width)).to(image.patches.dtype)
 
-    def _remind(self, patches: Float[Tensor, "1 C H W"], recalled: Sequence[Recalled]) -> Float[Tensor, "R C H W"]:
+    def _remind(self, patches: Float[Tensor, "B C H W"], recalled: Sequence[Recalled]) -> Float[Tensor, "R C H W"]:
         """The image as the memory of each object lets it see it."""
         memory = memory_tokens(recalled, self.memory_temporal_positional_encoding, self._encode_distance, patches)
         height, width = patches.shape[2:]

@@ -1,0 +1,1 @@
+"""Following: detector, tracker and rules together, frame after frame."""
