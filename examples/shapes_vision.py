@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from sam3_hf import Sam3ImageProcessor, Sam3VisionModel
+from sam3_hf.datasets.examples import ImageExample, PromptExample
 from sam3_hf.datasets.shapes.colours import COLOURS
 from sam3_hf.datasets.shapes.dataset import ShapesDataset, boxes_of
 from sam3_hf.datasets.shapes.figures import TEXTURES
@@ -31,6 +33,21 @@ class Points(NamedTuple):
     pixels: np.ndarray
     words: np.ndarray
     sides: np.ndarray
+
+
+@dataclass(frozen=True)
+class EveryShape(Dataset):
+    """Scenes of `ShapesDataset` with one prompt that means every figure: where they are, before what they are."""
+
+    scenes: ShapesDataset
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> ImageExample:
+        scene, _ = self.scenes.scene(index)
+        text = ("object", "shape", "objects", "shapes")[index % 4]
+        return ImageExample(Image.fromarray(scene.pixels), (PromptExample(text, boxes_of(scene), scene.masks),), index)
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,11 @@ def write_video(
     times: list[Fraction] | None = None,
     codec: str = "libx264",
     time_base: Fraction = Fraction(1, 1000),
+    index_first: bool = False,
     **options: str,
 ) -> Path:
-    """Encode frames (frames, height, width, 3), 25 per second or at these times."""
-    with av.open(str(path), "w") as container:
+    """Encode frames (frames, height, width, 3), 25 per second or at these times; index first as for the network."""
+    with av.open(str(path), "w", options={"movflags": "faststart"} if index_first else {}) as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = {"gif": "rgb8", "ffv1": "bgr0"}.get(codec, "yuv420p")

@@ -38,7 +38,7 @@ class TrackFolder:
         Raises:
             CommandError: There are results, and they are not to be gone on with, or are those of something else.
         """
-        there = [file for file in (self.run, self.lines, self.overlay, self.predictions) if file.exists()]
+        there = self._begun()
         if not there:
             return
         if not resume:
@@ -54,7 +54,7 @@ class TrackFolder:
     def begin(self, header: dict[str, Any]) -> None:
         """Make the folder, if it is not there."""
         prepare(self.path)
-        if not self.run.exists():
+        if not self._begun():
             write_json(header, self.run)
         for partial in [*self.states.glob(".*-partial-*"), *self.path.glob(".*.partial")]:
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
@@ -80,6 +80,10 @@ class TrackFolder:
             raise CommandError(f"Cannot write {self.states}: {error.strerror or error}") from error
         self._saved = monotonic()
 
+    def discard(self, state: Path) -> None:
+        """Take away a state that cannot be gone on from."""
+        shutil.rmtree(state, ignore_errors=True)
+
     def is_due(self, seconds: float) -> bool:
         """Whether the last state is that old."""
         return monotonic() - self._saved >= seconds
@@ -87,6 +91,11 @@ class TrackFolder:
     def done(self) -> None:
         """Nothing is left to go on with."""
         shutil.rmtree(self.states, ignore_errors=True)
+
+    def _begun(self) -> list[Path]:
+        """What an earlier run has left, and would be lost; one that only began to load a model leaves nothing."""
+        files = [file for file in (self.lines, self.overlay, self.predictions) if file.exists() and file.stat().st_size]
+        return files + [path for _, path in self.latest_states()]
 
     def _known(self) -> dict[str, Any]:
         try:

@@ -63,7 +63,9 @@ class Handover(NamedTuple):
     def put(self, found: list[Found]) -> None:
         """Hand over what is known by now, as far as it has no line yet."""
         for each in found:
-            if each.place >= self.output.taken:
+            if each.place < self.output.taken:
+                self.reel.drop(each.place)
+            else:
                 self.output.put(self.reel.take(each.place), each)
 
 
@@ -185,6 +187,7 @@ def _begin(work: Work) -> tuple[int, Reel | LiveReel, Follower]:
         except ValueError as error:
             report(f"{error} Going on from an earlier state.", kind="warning: ")
             reel.close()
+            work.folder.discard(state)
     reel = Reel(work.video)
     return 0, reel, kind(loaded, work.prompts, reel)
 

@@ -43,14 +43,18 @@ def draw_overlay(image: Any, segmentation: ImageSegmentation) -> Image.Image:
     pixels = read_image(image, None, True)
     if tuple(pixels.shape[1:]) != segmentation.size:
         raise ValueError(f"This image is {tuple(pixels.shape[1:])}, the one segmented was {segmentation.size}.")
-    picture = as_picture(pixels)
-    marks = _marks(segmentation)
-    width = _line_width(segmentation.size)
+    return draw_marks(as_picture(pixels), _marks(segmentation))
+
+
+def draw_marks(picture: Image.Image, marks: list[Mark]) -> Image.Image:
+    """Draw objects on a picture, which is changed and returned."""
+    size = (picture.height, picture.width)
+    width = _line_width(size)
     for mark in sorted(marks, key=lambda mark: -mark.instance.area):
         _draw_mask(picture, mark, width)
     for mark in marks:
         _draw_frame(picture, mark, max(1, round(width / 2)))
-    _draw_labels(picture, marks, _font_size(segmentation.size))
+    _draw_labels(picture, marks, _font_size(size))
     return picture
 
 
