@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded model `shapes`.")
     parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
     parser.add_argument("--images", type=int, nargs=3, default=(16, 8, 4), metavar=STAGES)
-    parser.add_argument("--steps", type=int, nargs=3, default=(1_500, 2_500, 60_000), metavar=STAGES)
+    parser.add_argument("--steps", type=int, nargs=3, default=(1_500, 1_600, 60_000), metavar=STAGES)
     parser.add_argument("--rates", type=float, nargs=3, default=(1e-3, 3e-4, 2e-4), metavar=STAGES)
     parser.add_argument("--prompts", type=int, default=4, help="prompts per image")
     parser.add_argument("--threads", type=int, default=1)

@@ -48,7 +48,7 @@ class TestVideos:
         assert session.dtype == torch.bfloat16
 
     def test_a_file_name_is_no_video(self) -> None:
-        with pytest.raises(ValueError, match="Decode a file first"):
+        with pytest.raises(ValueError, match="Open a file with"):
             recorded.processor().init_video_session("film.mp4")
 
 

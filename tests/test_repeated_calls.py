@@ -47,6 +47,7 @@ def test_objects_and_python_memory_return_to_their_start(call):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much is resident now")
 def test_resident_memory_returns_to_its_start_after_two_hundred_calls(call):
     settle()

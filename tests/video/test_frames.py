@@ -69,7 +69,7 @@ def test_a_video_without_frames_is_refused(source: object) -> None:
 
 @pytest.mark.parametrize("source", ["film.mp4", 5])
 def test_what_holds_no_frames_is_refused(source: object) -> None:
-    with pytest.raises(ValueError, match="Decode a file first"):
+    with pytest.raises(ValueError, match="Open a file with"):
         Frames(source, prepare)
 
 

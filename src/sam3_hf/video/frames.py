@@ -28,7 +28,7 @@ class Frames:
         if isinstance(source, (str, bytes)) or not (numbered or isinstance(source, Iterable)):
             raise ValueError(
                 "A video is a list, array, tensor or other sequence of frames, or an iterator over them; got "
-                f"{type(source).__name__}. Decode a file first, for example with torchcodec or imageio."
+                f"{type(source).__name__}. Open a file with sam3_hf.video_io.opening.open_video."
             )
         self.prepare = prepare
         self._indexed: Any = source if numbered else None
