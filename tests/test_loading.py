@@ -80,7 +80,7 @@ def test_a_file_is_to_be_converted(tmp_path):
 
 
 def test_what_is_neither_folder_nor_hub_id_is_refused():
-    with pytest.raises(LoadingError, match=r"No model folder '\./nowhere', no Hub id"):
+    with pytest.raises(LoadingError, match=r"No model folder '\./nowhere', and no Hub id"):
         load("./nowhere")
 
 

@@ -19,7 +19,6 @@ FLOORS = {
     "configuration_sam3": 0,
     "configuration_sam3_loss": -1,
     "hub": -1,
-    "embedded_models": 0,
     "extras": 0,
     "ops": 0,
     "model_card": 0,

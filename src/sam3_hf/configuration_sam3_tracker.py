@@ -136,4 +136,5 @@ def image_tracker(values: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: dict(values[name]) for name in Sam3TrackerConfig.sub_configs if values.get(name) is not None}
     for name, config_class in Sam3TrackerConfig.sub_configs.items():
         own.get(name, {})["model_type"] = config_class.model_type
-    return {**own, "model_type": Sam3TrackerConfig.model_type}
+    kept = {"dtype": values["dtype"]} if values.get("dtype") else {}
+    return {**own, **kept, "model_type": Sam3TrackerConfig.model_type}

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 
-from sam3_hf.embedded_models import EMBEDDED, named_source
 from sam3_hf.hub import problem_with
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel
@@ -74,8 +73,7 @@ def load(source: str | Path, dtype: str = "auto", device: str | torch.device = "
     """Load a model with its processor.
 
     Args:
-        source: A folder that `convert_checkpoint.py` or `save_pretrained` wrote, a Hub id such as "facebook/sam3", or
-            the name of an embedded model, "shapes".
+        source: A folder that `convert_checkpoint.py` or `save_pretrained` wrote, or a Hub id such as "facebook/sam3".
         dtype: "float32", "bfloat16", "float16", or "auto" for the type that the weights are stored in.
         device: Where the model runs.
 
@@ -109,7 +107,6 @@ def _load(
     """The model and its processor, of these classes."""
     target = check_device(device)
     check_dtype(dtype)
-    source = named_source(source)
     check_source(source, needed)
     problem = None if Path(source).is_dir() else problem_with(str(source))
     if problem:
@@ -159,7 +156,7 @@ def check_source(source: str | Path, needed: Iterable[str] = tuple(_NEEDED)) -> 
     Raises:
         LoadingError: A file, a folder that lacks a part, or neither a folder nor a Hub id.
     """
-    path = Path(named_source(source))
+    path = Path(source)
     if path.is_file():
         raise LoadingError(f"{path} is a file; convert a checkpoint of the original with convert_checkpoint.py first.")
     if path.is_dir():
@@ -168,9 +165,7 @@ def check_source(source: str | Path, needed: Iterable[str] = tuple(_NEEDED)) -> 
             wanted = " and ".join(f"no {part} ({_NEEDED[part][0]})" for part in missing)
             raise LoadingError(f"{path} is not a complete model folder: it holds {wanted}.")
     elif not _HUB_ID.fullmatch(str(source)):
-        raise LoadingError(
-            f"No model folder {str(source)!r}, no Hub id (owner/name), and no embedded model ({', '.join(EMBEDDED)})."
-        )
+        raise LoadingError(f"No model folder {str(source)!r}, and no Hub id (owner/name) either.")
 
 
 def _one_line(error: BaseException | str, length: int = 400) -> str:

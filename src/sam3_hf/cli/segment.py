@@ -39,7 +39,7 @@ def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its optio
         typer.Option(
             metavar="FOLDER|HUB_ID",
             rich_help_panel=_HOW,
-            help="A converted checkpoint, a Hub id, or shapes: the small model inside the package.",
+            help="A converted checkpoint or a Hub id.",
         ),
     ] = "facebook/sam3",
     dtype: Annotated[

@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class ChannelLayerNorm(nn.LayerNorm):
-    """Each cell of a grid [B, C, H, W] is normalised on its own. transformers finds layer norms to initialise by name."""
+    """Each cell of a grid [B, C, H, W] is normalised on its own.
+
+    By its name transformers knows how to initialise it.
+    """
 
     def forward(self, grid: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Normalise over the channels."""

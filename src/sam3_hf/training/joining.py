@@ -32,10 +32,15 @@ def join(detector: Sam3Model, tracker: Sam3TrackerVideoModel, **rules: Any) -> S
     shared = {name: part for name, part in detector.vision_encoder.state_dict().items() if name.startswith("backbone.")}
     if trunk.keys() != shared.keys() or not all(torch.equal(part, shared[name]) for name, part in trunk.items()):
         raise ValueError("Detector and tracker must share a ViT: train the tracker with that of this detector, frozen.")
-    values = {"detector_config": detector.config, "tracker_config": tracker.config}
-    model = Sam3VideoModel(Sam3VideoConfig(**copy.deepcopy(values), **rules)).to(detector.dtype)
+    values = copy.deepcopy({"detector_config": detector.config, "tracker_config": tracker.config})
+    for config in values.values():
+        config.dtype = detector.dtype  # each part is loaded as the whole is, however the weights are stored
+    model: Any = Sam3VideoModel(Sam3VideoConfig(**values, **rules))
+    model.to(detector.dtype)
     model.detector_model.load_state_dict(detector.state_dict())
-    model.tracker_neck.load_state_dict({name.removeprefix("neck."): parts[name] for name in parts.keys() - trunk.keys()})
+    model.tracker_neck.load_state_dict(
+        {name.removeprefix("neck."): parts[name] for name in parts.keys() - trunk.keys()}
+    )
     model.tracker_model.load_state_dict(
         {name: part for name, part in tracker.state_dict().items() if not name.startswith(_VISION)}
     )

@@ -9,6 +9,7 @@ Every step is the model's own. A row is an object with its own image.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -26,7 +27,7 @@ from sam3_hf.video.state import MemoryBank
 
 @dataclass(frozen=True)
 class RehearsalPlan:
-    """How the tracker is prompted; shares are 0..1, and drawn once per batch.
+    """How the tracker is prompted. Shares are 0..1; what is drawn holds for all objects of a batch.
 
     Args:
         steps: Answers on a frame that is prompted or corrected; each after the first follows a click.
@@ -93,7 +94,7 @@ class Rehearsal:
             else:
                 with overheard(self.tracker.mask_decoder) as heard:
                     seen = self._answer(image, number, number in corrected)
-                said += [Answer(*answer[:3], self.truth[number]) for answer in heard]
+                said += [_judged(answer, self.truth[number]) for answer in heard]
             if number + 1 < len(frames):
                 self._remember(image, number, seen, number == 0 or number in corrected)
         return said
@@ -105,7 +106,10 @@ class Rehearsal:
             clicks, remind = self._first_prompt(side), False
             seen = self.tracker.prompt_with_clicks(image, Hint(clicks))
         else:
-            clicks, remind = Clicks.none(len(image.patches), image.patches.device), self._happens(self.plan.memory_share)
+            clicks, remind = (
+                Clicks.none(len(image.patches), image.patches.device),
+                self._happens(self.plan.memory_share),
+            )
             seen = self._look(image, number)
         for _ in range(self.plan.steps - 1 if is_corrected else 0):
             previous = held(seen.masks.detach())
@@ -141,6 +145,8 @@ class Rehearsal:
 
     def _remember(self, image: ImageLevels, number: int, seen: TrackedFrame, conditioning: bool) -> None:
         """The frame joins the memory; what is long ago teaches no more."""
+        # Also where objects were pointed at, the mask is remembered as probabilities, as in SAM 2's training; in use it
+        # is remembered as yes or no, through which no gradient would come.
         features = self.tracker.memorize(image, seen.masks, seen.object_score_logits)
         (memory,) = remembered(seen, features, [len(features)], features.dtype)
         self.bank.remember(number, memory, conditioning)
@@ -158,11 +164,16 @@ class Rehearsal:
         return bool(torch.rand((), generator=self.chance) < share)
 
 
+def _judged(said: ObjectMasks, truth: Bool[Tensor, "R H W"]) -> Answer:
+    return Answer(said.logits, said.iou_scores, said.object_score_logits, truth)
+
+
 @contextmanager
 def overheard(decoder: MaskDecoder) -> Iterator[list[ObjectMasks]]:
     """Inside the block, everything that the decoder says: all masks, where the tracker goes on with the best."""
     said: list[ObjectMasks] = []
-    handle = decoder.register_forward_hook(lambda module, inputs, output: said.append(output))
+    hook: Any = lambda module, inputs, output: said.append(output)  # noqa: E731
+    handle = decoder.register_forward_hook(hook)
     try:
         yield said
     finally:

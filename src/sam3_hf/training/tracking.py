@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sam3_hf.losses.tracking import TrackingWeights, tracking_loss
+from sam3_hf.modeling_outputs import Sam3VisionEncoderOutput
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
 from sam3_hf.tracker.mask_decoder import ImageLevels
 from sam3_hf.training.rehearsal import Rehearsal, RehearsalPlan
@@ -67,7 +68,7 @@ class TrackerLearner(nn.Module):
         Args:
             pixel_values: Clips, or stills, which are clips of one frame.
             image_index: The clip of each object.
-            labels: The mask of each object on each frame, empty where it cannot be seen, which must not be on the first.
+            labels: The mask of each object on each frame, empty where it cannot be seen; it must be on the first.
             seed: Of the prompts. The same batch and seed give the same loss.
 
         Returns:
@@ -89,10 +90,10 @@ class TrackerLearner(nn.Module):
     def _look(self, pixel_values: Tensor, image_index: Tensor) -> list[ImageLevels]:
         """Every frame as the tracker reads it, once for each object."""
         with torch.no_grad():
+            look: Any = self.tracker.get_vision_features
             parts = pixel_values.flatten(0, 1).split(self.images_at_once)
-            seen: Any = [self.tracker.get_vision_features(part) for part in parts]
-            seen[0].last_hidden_state = torch.cat([part.last_hidden_state for part in seen])
-        image = self.tracker.see(self._vision.pyramid(seen[0]).fpn_hidden_states)
+            tokens = torch.cat([look(part).last_hidden_state for part in parts])
+        image = self.tracker.see(self._vision.pyramid(Sam3VisionEncoderOutput(tokens)).fpn_hidden_states)
         clips = [level.unflatten(0, pixel_values.shape[:2]) for level in image]
         return [ImageLevels(*(clip[image_index, time] for clip in clips)) for time in range(pixel_values.shape[1])]
 

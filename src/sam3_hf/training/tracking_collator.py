@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sam3_hf.datasets.examples import ClipExample, ImageExample
-from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.inputs.sizes import read_size
 from sam3_hf.training.labels import resize_masks
 
@@ -33,7 +32,7 @@ class TrackingCollator:
     What is left to chance depends on the seed and on the ids of the examples alone.
 
     Args:
-        image_processor: That of the model.
+        image_processor: The `Sam3ImageProcessor` of the model.
         objects: Objects per clip or still, at most.
         frames: Frames of each clip, cut from anywhere in it; all of them if not given.
         mask_size: (height, width) of the labels; the size of the model's input if not given. Smaller ones save memory.
@@ -43,7 +42,7 @@ class TrackingCollator:
 
     def __init__(
         self,
-        image_processor: Sam3ImageProcessor,
+        image_processor: Any,
         objects: int = 3,
         frames: int | None = None,
         mask_size: Any = None,
@@ -131,8 +130,8 @@ def _number(example: ImageExample | ClipExample) -> int:
     return example.clip_id if isinstance(example, ClipExample) else example.image_id
 
 
-def _frames_of(example: ImageExample | ClipExample) -> tuple[Sequence[Image.Image], Bool[np.ndarray, "T n H W"]]:
-    """Frames, and the masks of all objects on each."""
+def _frames_of(example: ImageExample | ClipExample) -> tuple[Sequence[Image.Image], Any]:
+    """Frames, and the masks [T, n, H, W] of all objects on each."""
     if isinstance(example, ClipExample):
         return example.frames, np.asarray(example.masks)
     return (example.image,), objects_of(example)[None]

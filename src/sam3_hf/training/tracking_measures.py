@@ -31,12 +31,14 @@ _PROMPTS = ("mask", "click")
 class MeasureTracking:
     """Scores of a tracker, for `Sam3Trainer(measure=...)`: `iou_1`, `iou_3`, `iou_5`, `iou_box`, `jf_mask`, `jf_click`.
 
+    Of several processes, each measures everything.
+
     Args:
         processor: Of the model.
         also: Examples beside those of the evaluation; stills are clicked on, clips are followed.
     """
 
-    def __init__(self, processor: Sam3TrackerVideoProcessor, also: Sequence[ImageExample | ClipExample] = ()) -> None:
+    def __init__(self, processor: Sam3TrackerVideoProcessor, also: Any = ()) -> None:
         self.processor = processor
         self.also = also
 

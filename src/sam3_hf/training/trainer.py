@@ -16,7 +16,6 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from sam3_hf.training.arguments import Sam3TrainingArguments
 from sam3_hf.training.averaging import WeightAverage
-from sam3_hf.training.collator import Sam3Collator
 from sam3_hf.training.parameters import parameter_groups
 from sam3_hf.training.schedule import inverse_sqrt_schedule
 
@@ -65,7 +64,7 @@ class Sam3Trainer(Trainer):
         args: Sam3TrainingArguments,
         train_dataset: Dataset | None = None,
         eval_dataset: Any = None,
-        data_collator: Sam3Collator | None = None,
+        data_collator: Callable[[Any], dict[str, Any]] | None = None,
         measure: Measure | None = None,
         **kwargs: Any,
     ) -> None:
