@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from sam3_hf.configuration_sam3 import Sam3Config
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.vision.backbone import Sam3ViTModel
-from tests.support import golden
+from tests.support import concept_golden, golden, video_golden
 
 
 @pytest.fixture
@@ -151,3 +151,16 @@ def test_a_layer_scale_is_refused() -> None:
     config.vision_config.backbone_config.layer_scale_init_value = 0.1
     with pytest.raises(ValueError, match="layer_scale_init_value must be None"):
         Sam3Model(config)
+
+
+@pytest.mark.parametrize("build", [golden.tiny_model, video_golden.tracker, concept_golden.tiny_model])
+@torch.no_grad()
+def test_initial_weights_reach_every_parameter(build) -> None:
+    model = build()
+    for module in model.modules():
+        module._is_hf_initialized = False
+    for parameter in model.parameters():
+        parameter._is_hf_initialized = False
+        parameter.fill_(torch.nan)
+    model.initialize_weights()
+    assert not [name for name, parameter in model.named_parameters() if parameter.isnan().any()]

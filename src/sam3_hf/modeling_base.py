@@ -63,6 +63,9 @@ class Sam3PreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
+        if isinstance(module, nn.LayerNorm):  # transformers knows them by the names of their classes
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         positions = getattr(module, "position_embeddings", None)
         if isinstance(positions, nn.Parameter):
             init.normal_(positions, mean=0.0, std=self.config.initializer_range)

@@ -64,6 +64,8 @@ class Sam3TrackerPreTrainedModel(Sam3PreTrainedModel):
         elif isinstance(module, Sam3TrackerModel):  # the last one
             points, cells = module.prompt_encoder.shared_embedding, module.shared_image_embedding
             init.copy_(cells.positional_embedding, points.positional_embedding)
+            for parameter in module.parameters(recurse=False):
+                init.zeros_(parameter)
 
     @classmethod
     def from_pretrained(cls: type[Model], pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Model:

@@ -183,7 +183,7 @@ class TestMistakes:
         monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
         code, said = start("--predictions", CGF1 / "pred.json", "--ground-truth", CGF1 / "gt_a.json")
         assert code == 2
-        assert "Evaluation needs pycocotools" in said
+        assert "This needs pycocotools" in said
         assert "pip install 'sam3-hf[eval]'" in said
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sam3_hf.evaluation.datapoints import IouType, check_iou_type
-from sam3_hf.evaluation.extra import needed
 from sam3_hf.evaluation.reading import Entry, entries_of, read_json
 from sam3_hf.evaluation.saco import by_id, size_of
+from sam3_hf.extras import needed
 
 _NAMES = (
     *("AP", "AP_50", "AP_75", "AP_small", "AP_medium", "AP_large"),
@@ -108,15 +108,15 @@ def _shape(entry: Entry, image: Entry, iou_type: IouType) -> dict[str, Any]:
         box = entry.box()
         return {"bbox": box, "area": box[2] * box[3]}
     mask = entry.mask(size_of(image))
-    return {"segmentation": mask, "area": float(needed("pycocotools.mask").area(mask))}
+    return {"segmentation": mask, "area": float(needed("pycocotools.mask", "eval").area(mask))}
 
 
 def _evaluate(content: dict[str, Any], found: list[Any], iou_type: IouType, images: list[int]) -> dict[str, float]:
-    truth, answers = (needed("pycocotools.coco").COCO() for _ in range(2))
+    truth, answers = (needed("pycocotools.coco", "eval").COCO() for _ in range(2))
     for index, annotations in ((truth, content["annotations"]), (answers, found)):
         index.dataset = content | {"annotations": annotations}
         index.createIndex()
-    evaluation = needed("pycocotools.cocoeval").COCOeval(truth, answers, iou_type)
+    evaluation = needed("pycocotools.cocoeval", "eval").COCOeval(truth, answers, iou_type)
     evaluation.params.imgIds = images
     evaluation.evaluate()
     evaluation.accumulate()

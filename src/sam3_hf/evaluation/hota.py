@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sam3_hf.evaluation.extra import needed
+from sam3_hf.extras import needed
 
 ALPHAS: Float[np.ndarray, "19"] = np.arange(0.05, 0.99, 0.05)
 _TINY = 1e-10
@@ -44,7 +44,9 @@ def hota_counts(
     for frame in range(len(ious)):
         rows, columns = np.flatnonzero(annotated[frame]), np.flatnonzero(found[frame])
         iou = ious[frame][np.ix_(rows, columns)]
-        pairs = needed("scipy.optimize").linear_sum_assignment(alignment[np.ix_(rows, columns)] * iou, maximize=True)
+        pairs = needed("scipy.optimize", "eval").linear_sum_assignment(
+            alignment[np.ix_(rows, columns)] * iou, maximize=True
+        )
         matched = iou[pairs] >= ALPHAS[:, None] - np.finfo(float).eps
         tp += matched.sum(axis=1)
         similarity += (matched * iou[pairs]).sum(axis=1)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sam3_hf.evaluation.datapoints import IouType
-from sam3_hf.evaluation.extra import needed
 from sam3_hf.evaluation.overlaps import iou
+from sam3_hf.extras import needed
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Masklet:
     @property
     def mask_areas(self) -> Float[np.ndarray, "T"]:
         """Number of pixels of each mask."""
-        area = needed("pycocotools.mask").area
+        area = needed("pycocotools.mask", "eval").area
         return np.array([0.0 if mask is None else float(area(mask)) for mask in self.masks])
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from sam3_hf.evaluation.extra import needed
+from sam3_hf.extras import needed
 
 IOU_THRESHOLDS: Float[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 EPSILON = 1e-4
@@ -62,7 +62,7 @@ def f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
 
 def outcome_of(ious: Float[np.ndarray, "n m"]) -> Outcome:
     """Counts of the assignment with the largest sum of IoU, made once for all thresholds."""
-    rows, columns = needed("scipy.optimize").linear_sum_assignment(ious, maximize=True)
+    rows, columns = needed("scipy.optimize", "eval").linear_sum_assignment(ious, maximize=True)
     assigned = ious[rows, columns]
     found, annotated = ious.shape
     return Outcome(found, annotated, (assigned >= IOU_THRESHOLDS[:, None]).sum(axis=1).astype(float))

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from sam3_hf.evaluation.extra import needed
+from sam3_hf.extras import needed
 from sam3_hf.ops.masks import runs_of_rle
 
 
@@ -85,7 +85,7 @@ class Entry:
     def _polygons(self, value: list[Any], size: tuple[int, int], key: str) -> dict[str, Any]:
         if not all(isinstance(ring, list) and len(ring) >= 6 and all(map(is_number, ring)) for ring in value):
             raise self.wrong(key, "polygons of at least three points x1, y1, x2, y2, ...")
-        masks = needed("pycocotools.mask")
+        masks = needed("pycocotools.mask", "eval")
         return masks.merge(masks.frPyObjects(value, *size))
 
 
@@ -127,7 +127,7 @@ def read_code(value: Any) -> dict[str, Any] | None:
     except (ArithmeticError, IndexError, KeyError, TypeError, AttributeError, ValueError):
         return None
     if isinstance(value["counts"], list):
-        return needed("pycocotools.mask").frPyObjects(value, *size)
+        return needed("pycocotools.mask", "eval").frPyObjects(value, *size)
     return value
 
 

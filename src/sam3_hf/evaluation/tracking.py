@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from sam3_hf.evaluation.extra import needed
+from sam3_hf.extras import needed
 from sam3_hf.ops.masks import decode_rle
 
 # Outlines may lie this share of the image's diagonal apart.
@@ -107,4 +107,4 @@ def _outline_f1(found: Bool[np.ndarray, "H W"], annotated: Bool[np.ndarray, "H W
 
 def _within(reach: int, pixels: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     """Where one of the pixels is no further away: what a disk of this radius paints."""
-    return needed("scipy.ndimage").distance_transform_edt(~pixels) <= reach
+    return needed("scipy.ndimage", "eval").distance_transform_edt(~pixels) <= reach

@@ -17,7 +17,7 @@ from sam3_hf.layers.embedding import all_rows
 from sam3_hf.ops.stability import stability
 from sam3_hf.ops.tokens import PaddedTokens, join, to_grid, to_tokens
 from sam3_hf.tracker.heads import Mlp
-from sam3_hf.tracker.norm import ChannelLayerNorm
+from sam3_hf.tracker.norm import ChannelNorm
 from sam3_hf.tracker.prompt_encoder import EncodedPrompt
 from sam3_hf.tracker.rows import per_object
 from sam3_hf.tracker.two_way_transformer import TwoWayTransformer
@@ -54,7 +54,7 @@ class MaskDecoder(nn.Module):
         self.conv_s0 = nn.Conv2d(width, width // 8, 1)
         self.conv_s1 = nn.Conv2d(width, width // 4, 1)
         self.upscale_conv1 = nn.ConvTranspose2d(width, width // 4, 2, 2)
-        self.upscale_layer_norm = ChannelLayerNorm(width // 4, eps=1e-6)
+        self.upscale_layer_norm = ChannelNorm(width // 4, eps=1e-6)
         self.upscale_conv2 = nn.ConvTranspose2d(width // 4, width // 8, 2, 2)
         self.activation = ACT2FN[config.hidden_act]
         self.output_hypernetworks_mlps = nn.ModuleList(Mlp(width, width, width // 8) for _ in range(masks))

@@ -14,7 +14,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
-from sam3_hf.tracker.norm import ChannelLayerNorm
+from sam3_hf.tracker.norm import ChannelNorm
 from sam3_hf.tracker.rows import per_object
 
 _NORM_EPS = 1e-6
@@ -27,7 +27,7 @@ class MaskStep(nn.Module):
         super().__init__()
         stride, padding = config.mask_downsampler_stride, config.mask_downsampler_padding
         self.conv = nn.Conv2d(channels, wider, config.mask_downsampler_kernel_size, stride, padding)
-        self.layer_norm = ChannelLayerNorm(wider, eps=_NORM_EPS)
+        self.layer_norm = ChannelNorm(wider, eps=_NORM_EPS)
         self.activation = ACT2FN[config.mask_downsampler_hidden_act]
 
     def forward(self, masks: Float[Tensor, "R c h w"]) -> Float[Tensor, "R D y x"]:
@@ -61,7 +61,7 @@ class FuserLayer(GradientCheckpointingLayer):
         width, inner = config.memory_fuser_embed_dim, config.memory_fuser_intermediate_dim
         kernel, padding = config.memory_fuser_kernel_size, config.memory_fuser_padding
         self.depthwise_conv = nn.Conv2d(width, width, kernel, padding=padding, groups=width)
-        self.layer_norm = ChannelLayerNorm(width, eps=_NORM_EPS)
+        self.layer_norm = ChannelNorm(width, eps=_NORM_EPS)
         self.pointwise_conv1 = nn.Linear(width, inner)
         self.pointwise_conv2 = nn.Linear(inner, width)
         self.activation = ACT2FN[config.memory_fuser_hidden_act]

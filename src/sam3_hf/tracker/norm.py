@@ -4,11 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class ChannelLayerNorm(nn.LayerNorm):
-    """Each cell of a grid [B, C, H, W] is normalised on its own.
-
-    By its name transformers knows how to initialise it.
-    """
+class ChannelNorm(nn.LayerNorm):
+    """Each cell of a grid [B, C, H, W] is normalised on its own."""
 
     def forward(self, grid: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Normalise over the channels."""

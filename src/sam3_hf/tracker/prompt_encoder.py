@@ -15,7 +15,7 @@ from transformers.activations import ACT2FN
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerPromptEncoderConfig
 from sam3_hf.layers.embedding import all_rows
 from sam3_hf.ops.tokens import PaddedTokens
-from sam3_hf.tracker.norm import ChannelLayerNorm
+from sam3_hf.tracker.norm import ChannelNorm
 from sam3_hf.tracker.positions import FourierPositions
 from sam3_hf.tracker.prompts import NOT_A_POINT, PADDING, Clicks
 
@@ -34,9 +34,9 @@ class MaskEmbedding(nn.Module):
         super().__init__()
         narrow, wide = config.mask_input_channels // 4, config.mask_input_channels
         self.conv1 = nn.Conv2d(1, narrow, 2, 2)
-        self.layer_norm1 = ChannelLayerNorm(narrow, eps=config.layer_norm_eps)
+        self.layer_norm1 = ChannelNorm(narrow, eps=config.layer_norm_eps)
         self.conv2 = nn.Conv2d(narrow, wide, 2, 2)
-        self.layer_norm2 = ChannelLayerNorm(wide, eps=config.layer_norm_eps)
+        self.layer_norm2 = ChannelNorm(wide, eps=config.layer_norm_eps)
         self.conv3 = nn.Conv2d(wide, config.hidden_size, 1)
         self.activation = ACT2FN[config.hidden_act]
 
