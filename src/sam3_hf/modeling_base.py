@@ -115,6 +115,14 @@ class Sam3PreTrainedModel(PreTrainedModel):
         check_finite(model, called)
         return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
 
+    @classmethod
+    def _of_original(
+        cls: type[Model], checkpoint: Any, original: Any, allow_missing: Sequence[str] = (), **options: Any
+    ) -> Model:
+        """Build what `conversion` read from a checkpoint of the original: `config`, `weights`, `dtype`."""
+        made_of = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
+        return cls._load(checkpoint, None, allow_missing=allow_missing, **made_of, **options)
+
 
 class Recording:
     """What layers of the given classes returned, in the order they ran."""

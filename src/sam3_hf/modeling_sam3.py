@@ -99,9 +99,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
         from sam3_hf.conversion.originals import read_original
 
         allowed = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
-        original = read_original(checkpoint, config, dtype, allowed)
-        loaded = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
-        return cls._load(checkpoint, None, allow_missing=allowed, **loaded, **options)
+        return cls._of_original(checkpoint, read_original(checkpoint, config, dtype, allowed), allowed, **options)
 
     def get_input_embeddings(self) -> nn.Module:
         """The patch projection of the vision encoder."""

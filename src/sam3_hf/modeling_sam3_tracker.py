@@ -130,9 +130,7 @@ class Sam3TrackerModel(Sam3TrackerPreTrainedModel):
         # The converter stands above the models and builds on them; only this door looks up to it.
         from sam3_hf.conversion.original_tracker import read_original_tracker
 
-        original = read_original_tracker(checkpoint, config, dtype)
-        loaded = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
-        return cls._load(checkpoint, None, allow_missing=(), **loaded, **options)
+        return cls._of_original(checkpoint, read_original_tracker(checkpoint, config, dtype), **options)
 
     def get_input_embeddings(self) -> nn.Module:
         """The patch projection of the vision encoder."""

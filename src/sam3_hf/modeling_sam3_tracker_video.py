@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 
-from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig, as_video_tracker, video_tracker
+from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig, as_video_tracker
 from sam3_hf.modeling_outputs import Sam3TrackerVideoSegmentationOutput
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel, Sam3TrackerPreTrainedModel
 from sam3_hf.tracker.mask_decoder import ImageLevels
@@ -83,11 +83,8 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
         # The converter stands above the models and builds on them; only this door looks up to it.
         from sam3_hf.conversion.original_tracker import read_original_tracker
 
-        original = read_original_tracker(
-            checkpoint, config, dtype, lambda values: Sam3TrackerVideoConfig(**video_tracker(values))
-        )
-        loaded = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
-        return cls._load(checkpoint, None, allow_missing=(), **loaded, **options)
+        original = read_original_tracker(checkpoint, config, dtype, for_videos=True)
+        return cls._of_original(checkpoint, original, **options)
 
     @torch.inference_mode()
     def forward(

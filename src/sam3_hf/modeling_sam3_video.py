@@ -86,9 +86,7 @@ class Sam3VideoModel(Sam3VideoPreTrainedModel):
         # The converter stands above the models and builds on them; only this door looks up to it.
         from sam3_hf.conversion.original_video import read_original_video
 
-        original = read_original_video(checkpoint, config, dtype)
-        loaded = {"config": original.config, "state_dict": original.weights, "dtype": original.dtype}
-        return cls._load(checkpoint, None, allow_missing=(), **loaded, **options)
+        return cls._of_original(checkpoint, read_original_video(checkpoint, config, dtype), **options)
 
     def get_input_embeddings(self) -> nn.Module:
         """The patch projection of the vision encoder."""

@@ -7,8 +7,9 @@ import typer
 
 from sam3_hf.cli.click_job import ClickJob
 from sam3_hf.cli.errors import report
+from sam3_hf.cli.options import Device, Dtype, Model
 
-_WHERE_ON, _HOW, _WHERE = "Which object", "How", "Results"
+_WHERE_ON, _WHERE = "Which object", "Results"
 
 
 def click(  # noqa: PLR0913, PLR0917 (the arguments of a command are its options)
@@ -29,18 +30,9 @@ def click(  # noqa: PLR0913, PLR0917 (the arguments of a command are its options
             help="A box around this one object. (To find all objects like the one in a box, use `segment --box`.)",
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="FOLDER|HUB_ID", rich_help_panel=_HOW, help="A converted checkpoint or a Hub id.")
-    ] = "facebook/sam3",
-    dtype: Annotated[
-        str, typer.Option(rich_help_panel=_HOW, help="float32, bfloat16, float16, or auto: as the weights are stored.")
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=_HOW, help="cpu, cuda, cuda:1, mps, ..., or auto: cuda if there is one, else cpu."
-        ),
-    ] = "auto",
+    model: Model = "facebook/sam3",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", rich_help_panel=_WHERE, help="Gets NAME.json and NAME.png.")
     ] = Path("sam3_output"),

@@ -7,8 +7,9 @@ import typer
 
 from sam3_hf.cli.errors import report
 from sam3_hf.cli.job import Job
+from sam3_hf.cli.options import HOW, Device, Dtype, Model
 
-_WHAT, _HOW, _WHERE = "What to look for", "How", "Results"
+_WHAT, _WHERE = "What to look for", "Results"
 
 
 def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its options)
@@ -34,28 +35,14 @@ def segment(  # noqa: PLR0913, PLR0917 (the arguments of a command are its optio
     mask_threshold: Annotated[
         float, typer.Option(rich_help_panel=_WHAT, help="Pixels with a higher probability belong to an object, 0..1.")
     ] = 0.5,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER|HUB_ID",
-            rich_help_panel=_HOW,
-            help="A converted checkpoint or a Hub id.",
-        ),
-    ] = "facebook/sam3",
-    dtype: Annotated[
-        str, typer.Option(rich_help_panel=_HOW, help="float32, bfloat16, float16, or auto: as the weights are stored.")
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=_HOW, help="cpu, cuda, cuda:1, mps, ..., or auto: cuda if there is one, else cpu."
-        ),
-    ] = "auto",
+    model: Model = "facebook/sam3",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
     fast_decode: Annotated[
         bool,
         typer.Option(
             "--fast-decode",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
             help="Let the JPEG decoder shrink large files: faster, and the model sees almost the same pixels.",
         ),
     ] = False,

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from sam3_hf.cli.errors import report
+from sam3_hf.cli.options import Device, Dtype, Model
 from sam3_hf.cli.track_job import TrackJob
 
-_WHAT, _FRAMES, _HOW, _WHERE = "What to follow", "Which frames", "How", "Results"
+_WHAT, _FRAMES, _WHERE = "What to follow", "Which frames", "Results"
 
 
 def track(  # noqa: PLR0913, PLR0917 (the arguments of a command are its options)
@@ -50,23 +51,9 @@ def track(  # noqa: PLR0913, PLR0917 (the arguments of a command are its options
         float | None,
         typer.Option(min=0.001, rich_help_panel=_FRAMES, help="Frames per second of a folder of pictures (24)."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER|HUB_ID",
-            rich_help_panel=_HOW,
-            help="A converted checkpoint, a Hub id, or the name of a model inside the package.",
-        ),
-    ] = "facebook/sam3",
-    dtype: Annotated[
-        str, typer.Option(rich_help_panel=_HOW, help="float32, bfloat16, float16, or auto: as the weights are stored.")
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=_HOW, help="cpu, cuda, cuda:1, mps, ..., or auto: cuda if there is one, else cpu."
-        ),
-    ] = "auto",
+    model: Model = "facebook/sam3",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
     output: Annotated[
         Path,
         typer.Option(

@@ -1,23 +1,16 @@
-"""A checkpoint of the original, opened as the weights of the interactive half.
+"""A checkpoint of the original, opened as the weights of a tracker.
 
-checkpoint file -> tensors under original names -> checked, renamed, those of the image tracker copied once
+checkpoint file -> tensors in the released layout -> those of the tracker, under its own names, copied once
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedConfig
 
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerConfig, image_tracker
-from sam3_hf.conversion.configs import read_config
-from sam3_hf.conversion.dtypes import as_dtype, common_dtype
-from sam3_hf.conversion.errors import ConversionError
-from sam3_hf.conversion.kinds import SAM3, kind_of
-from sam3_hf.conversion.layout import to_our_layout
-from sam3_hf.conversion.reading import read_checkpoint
+from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig, video_tracker
+from sam3_hf.conversion.originals import Original, in_memory, read_whole
 
 # How names of the released layout begin, and how those of the tracker alone.
 _BEGINNINGS = {
@@ -27,42 +20,30 @@ _BEGINNINGS = {
 }
 
 
-class OriginalTracker(NamedTuple):
-    """An image tracker before it is built: how it is made, weights in memory (a video's among them), their type."""
-
-    config: Sam3TrackerConfig
-    weights: dict[str, Tensor]
-    dtype: torch.dtype
-
-
 def read_original_tracker(
     checkpoint: str | Path,
     config: str | Path | PreTrainedConfig | None = None,
     dtype: str | torch.dtype | None = None,
-    as_config: Callable[[Mapping[str, Any]], Sam3TrackerConfig] = lambda values: Sam3TrackerConfig(
-        **image_tracker(values)
-    ),
-) -> OriginalTracker:
-    """The image tracker in a checkpoint of SAM 3; arguments as `Sam3TrackerModel.from_original`.
+    for_videos: bool = False,
+) -> Original:
+    """The tracker in a checkpoint of SAM 3, a video's weights among the rest; arguments as its `from_original`.
 
-    `as_config` makes the tracker's configuration of that of the whole model.
+    `for_videos` gives it the configuration of `Sam3TrackerVideoModel`.
 
     Raises:
-        ConversionError: The file cannot be read, does not fit the configuration, or is one of SAM 3.1, whose tracker
-            is another.
+        ConversionError: See `read_whole`.
     """
-    tensors = read_checkpoint(Path(checkpoint))
-    kind = kind_of(tensors)
-    if kind is not SAM3:
-        raise ConversionError(f"{checkpoint} is a SAM 3.1 checkpoint; its tracker is not the one of Sam3TrackerModel.")
-    settings = read_config(config, "all", kind.scale_factors)
+    model = "Sam3TrackerVideoModel" if for_videos else "Sam3TrackerModel"
+    settings, released = read_whole(checkpoint, config, model)
     views = {
-        own + name.removeprefix(released): view
-        for name, view in to_our_layout(tensors, settings).items()
-        for released, own in _BEGINNINGS.items()
-        if name.startswith(released)
+        own + name.removeprefix(beginning): view
+        for name, view in released.items()
+        for beginning, own in _BEGINNINGS.items()
+        if name.startswith(beginning)
     }
-    stored = as_dtype(None if dtype == "auto" else dtype) or common_dtype(views)
-    # Views of the file become memory here, one by one and in their final type: the only copy there is.
-    weights = {name: view.to(stored, copy=True, memory_format=torch.contiguous_format) for name, view in views.items()}
-    return OriginalTracker(as_config(settings), weights, stored)
+    own_config = (
+        Sam3TrackerVideoConfig(**video_tracker(settings))
+        if for_videos
+        else Sam3TrackerConfig(**image_tracker(settings))
+    )
+    return in_memory(own_config, views, dtype)

@@ -3,7 +3,7 @@
 Recording, Stream -> images by place, or one after the other -> frames, kept until they are taken
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -11,7 +11,32 @@ from sam3_hf.video_io.pipeline import ahead
 from sam3_hf.video_io.sources import Frame, Recording, Stream
 
 
-class Reel:
+class _ReadAhead:
+    """Frames that a thread decodes, kept until they are taken."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._coming = ahead(frames)
+        self._kept: dict[int, Frame] = {}
+
+    def take(self, place: int) -> Frame:
+        """A frame that is done with; it and those before it are kept no longer."""
+        frame = self._frame(place)
+        self.drop(place)
+        return frame
+
+    def drop(self, place: int) -> None:
+        """Keep neither this frame nor those before it any longer."""
+        self._kept = {other: kept for other, kept in self._kept.items() if other > place}
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._coming.close()
+
+    def _frame(self, place: int) -> Frame:
+        return self._kept[place]
+
+
+class Reel(_ReadAhead):
     """A recording, to be passed to a session as its video.
 
     Args:
@@ -20,9 +45,8 @@ class Reel:
     """
 
     def __init__(self, video: Recording, first: int = 0) -> None:
+        super().__init__(video.frames(range(first, len(video))))
         self._video, self._next = video, first
-        self._coming = ahead(video.frames(range(first, len(video))))
-        self._kept: dict[int, Frame] = {}
 
     def __len__(self) -> int:
         return len(self._video)
@@ -31,46 +55,21 @@ class Reel:
         if place == self._next:
             self._kept[place] = next(self._coming)
             self._next += 1
-        return (self._kept.get(place) or self._video.read(place)).image
+        return self._frame(place).image
 
-    def take(self, place: int) -> Frame:
-        """A frame that is done with; it and those before it are kept no longer."""
-        frame = self._kept.get(place) or self._video.read(place)
-        self.drop(place)
-        return frame
-
-    def drop(self, place: int) -> None:
-        """Keep neither this frame nor those before it any longer."""
-        self._kept = {other: kept for other, kept in self._kept.items() if other > place}
-
-    def close(self) -> None:
-        """Stop reading ahead."""
-        self._coming.close()
+    def _frame(self, place: int) -> Frame:
+        """Frames out of order are decoded on their own."""
+        return self._kept.get(place) or self._video.read(place)
 
 
-class LiveReel:
+class LiveReel(_ReadAhead):
     """A stream, to be passed to a session as its video, which reads it once."""
 
     def __init__(self, video: Stream) -> None:
-        self._coming = ahead(iter(video))
-        self._kept: dict[int, Frame] = {}
+        super().__init__(iter(video))
 
     def __iter__(self) -> Iterator[Any]:
         with closing(self._coming):
             for place, frame in enumerate(self._coming):
                 self._kept[place] = frame
                 yield frame.image
-
-    def take(self, place: int) -> Frame:
-        """A frame that is done with; it and those before it are kept no longer."""
-        frame = self._kept[place]
-        self.drop(place)
-        return frame
-
-    def drop(self, place: int) -> None:
-        """Keep neither this frame nor those before it any longer."""
-        self._kept = {other: kept for other, kept in self._kept.items() if other > place}
-
-    def close(self) -> None:
-        """Stop reading ahead."""
-        self._coming.close()
