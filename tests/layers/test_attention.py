@@ -144,3 +144,37 @@ def test_one_row_of_queries_or_keys_serves_all() -> None:
     attend = attention("sdpa")
     torch.testing.assert_close(attend(one, rows, rows).output, attend(one.expand(3, -1, -1), rows, rows).output)
     torch.testing.assert_close(attend(rows, one, one).output, attend(rows, *[one.expand(3, -1, -1)] * 2).output)
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([True, True, False])[None, None, None], torch.randn(1, 1, 5, 3)])
+def test_a_cpu_learns_half_precision_attention_in_float32(mask: torch.Tensor | None) -> None:
+    layer = attention("tiled").train()
+    query, other = torch.randn(2, 5, 32), torch.randn(2, 3, 32)
+    exact = layer(query, other, other, mask=mask).output
+    exact.sum().backward()
+    wanted = layer.q_proj.weight.grad.clone()
+    layer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        close = layer(query, other, other, mask=mask).output
+    assert close.dtype == torch.bfloat16
+    close.float().sum().backward()
+    torch.testing.assert_close(close.float(), exact, atol=0.03, rtol=0.03)
+    torch.testing.assert_close(layer.q_proj.weight.grad, wanted, atol=0.03, rtol=0.1)
+
+
+def test_attention_that_learns_never_runs_in_half_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(query: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        seen.append(attend(query, *arguments, **options).dtype)
+        return attend(query, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    layer, tokens = attention("tiled").bfloat16(), torch.randn(1, 4, 32, dtype=torch.bfloat16)
+    layer(tokens, tokens, tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(tokens, tokens, tokens)
+    with torch.no_grad():
+        layer(tokens, tokens, tokens)
+    assert seen == [torch.float32, torch.float32, torch.bfloat16]

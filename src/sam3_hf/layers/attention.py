@@ -51,11 +51,19 @@ def eager_attention(
 def tiled_backend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any
 ) -> tuple[Tensor, None]:
-    """The default: tile by tile on a CPU without gradients, `sdpa` everywhere else."""
+    """The default: tile by tile on a CPU without gradients, `sdpa` everywhere else, in float32 if a CPU learns."""
     if can_tile(query, key, value) and not options["is_causal"] and not options["dropout"]:
         return tiled_attention(query, key, value, attention_mask, options["scaling"]), None
     attention_mask = attention_mask.dense() if isinstance(attention_mask, GridBias) else attention_mask
-    return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **options)
+    run = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    if query.device.type != "cpu" or query.dtype == torch.float32 or not query.requires_grad:
+        return run(module, query, key, value, attention_mask, **options)
+    # On a CPU, gradients of attention in half precision take three times as long as those in float32.
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.float()
+    with torch.autocast("cpu", enabled=False):
+        output, _ = run(module, query.float(), key.float(), value.float(), attention_mask, **options)
+    return output.to(query.dtype), None
 
 
 ALL_ATTENTION_FUNCTIONS.register(BACKEND, tiled_backend)
