@@ -1,8 +1,9 @@
 import torch
 from tests.support.tracking import tracker_config
 
+from sam3_hf import Sam3ViTConfig, Sam3ViTModel
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
-from sam3_hf.training.initialization import initialize_tracker
+from sam3_hf.training.initialization import initialize_tracker, look_around
 
 
 def test_a_tracker_starts_anew_around_its_vit() -> None:
@@ -31,3 +32,33 @@ def test_to_begin_with_objects_seem_to_be_there() -> None:
     tracker = Sam3TrackerVideoModel(tracker_config())
     initialize_tracker(tracker)
     assert tracker.mask_decoder.pred_obj_score_head.proj_out.bias.item() == 2
+
+
+def test_heads_of_a_vit_first_look_at_their_neighbours() -> None:
+    config = Sam3ViTConfig(
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=96,
+        pretrain_image_size=96,
+        patch_size=8,
+        window_size=6,
+        global_attn_indexes=[1],
+        attn_implementation="eager",
+    )
+    torch.manual_seed(0)
+    vit = Sam3ViTModel(config)
+    look_around(vit)
+    windows, whole = vit.eval()(torch.zeros(1, 3, 96, 96), output_attentions=True).attentions
+    # The middle of a window of 6 x 6, and of the grid of 12 x 12.
+    found = [
+        _steps(weights[0, :, side * (side // 2) + side // 2], side) for weights, side in ((windows, 6), (whole, 12))
+    ]
+    assert found == [[(1, 0), (-1, 0), (0, 1), (0, -1)], [(0, 0), (1, 1), (-1, -1), (1, -1)]]
+
+
+def _steps(weights: torch.Tensor, side: int) -> list[tuple[int, int]]:
+    """Where each head looks most, in patches to the right and down from the middle."""
+    assert (weights.amax(1) > 0.15).all()
+    return [(place % side - side // 2, place // side - side // 2) for place in weights.argmax(1).tolist()]

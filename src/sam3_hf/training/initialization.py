@@ -12,6 +12,7 @@ from torch import nn
 from sam3_hf.layers.mlp import Head
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
+from sam3_hf.vision.backbone import Sam3ViTModel
 
 # What every prompt starts from; drawn as wide as a normalised token.
 _STARTS = (
@@ -26,6 +27,12 @@ _THERE = 2.0
 
 # The tokens of a ViT without a norm at its end are large; maps as large would drown what prompts add to them.
 _NECK_GAIN = 0.25
+# Where the heads of a ViT first look, in patches to the right and down.
+_STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
+# How much less a neighbour's neighbour counts, in logits about half of this; by the fastest so many rotations.
+_NEARNESS, _SHARP = 3.0, 2
+# How much of a drawn product of queries and keys remains beside that.
+_UNSAID = 0.5
 # By how much the first head's attention logits fall at the far side of an image.
 _STEEPEST = 12.0
 
@@ -38,6 +45,7 @@ def initialize(model: Sam3Model) -> None:
     into their boxes, which is what they would have to find out before they could learn anything else.
     """
     _draw_products(model)
+    look_around(model.vision_encoder.backbone)
     for level in model.vision_encoder.neck.fpn_layers:
         nn.init.xavier_uniform_(level.get_parameter("proj2.weight"), _NECK_GAIN)
     for name in _STARTS:
@@ -49,6 +57,34 @@ def initialize(model: Sam3Model) -> None:
         start[:, 2:] = torch.logit(torch.rand_like(start[:, 2:]) * 0.2 + 0.1)
         _look_inside(model.detr_decoder.box_rpb_embed_x)
         _look_inside(model.detr_decoder.box_rpb_embed_y)
+
+
+def look_around(vit: Sam3ViTModel) -> None:
+    """Heads of a ViT first look at a neighbour each, as a convolution does, block after block at others.
+
+    What tokens do not say, positions do: the biases of query and key agree most where the rotation between two tokens
+    is that of a step to the neighbour. A ViT that has to find out what is near needs many more pictures.
+    """
+    size = vit.config.hidden_size // vit.config.num_attention_heads
+    turns = vit.config.rope_theta ** -(torch.arange(0, size, 4) / size)
+    sharpness = torch.where(torch.arange(len(turns)) < _SHARP, _NEARNESS, 0.0).mul(size**0.5).sqrt()
+    grid = vit.embeddings.side
+    for number, (layer, window) in enumerate(zip(vit.layers, vit.windows, strict=True)):
+        # Tokens of a whole grid are closer together, as far as rotations go.
+        step = 1.0 if window else vit.config.window_size / grid
+        attention: Any = layer.attention
+        for head in range(attention.heads):
+            x, y = _STEPS[(head + attention.heads * number) % len(_STEPS)]
+            angles = torch.cat([turns * x * step, turns * y * step])
+            length = (sharpness / step**0.5).repeat(2)
+            place = slice(head * size, (head + 1) * size)
+            with torch.no_grad():
+                attention.q_proj.weight[place] *= _UNSAID
+                attention.k_proj.weight[place] *= _UNSAID
+                attention.q_proj.bias[place] = torch.stack([length, 0 * length], -1).flatten()
+                attention.k_proj.bias[place] = torch.stack(
+                    [length * angles.cos(), -length * angles.sin()], -1
+                ).flatten()
 
 
 def _look_inside(bias: Head) -> None:
