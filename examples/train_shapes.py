@@ -8,10 +8,11 @@ Every picture is drawn by the seeded generator and seen once. The same command g
 import argparse
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from shapes_vision import DescribedCollator, DescribedShapes, Describer, EveryShape
+from shapes_lessons import DescribedCollator, DescribedShapes, Describer, EveryShapeToo, Marker
+from shapes_optimizer import MuonAndAdamW
 
 from sam3_hf import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
@@ -24,7 +25,12 @@ from sam3_hf.training.trainer import Sam3Trainer
 
 SIDE, PATCH = 192, 12
 GRID = SIDE // PATCH
-STAGES = ("LOOK", "EVERY", "MEANT")
+LESSONS = ("look", "read", "find")
+STAGES = tuple(name.upper() for name in LESSONS)
+# Side of the scenes as they are drawn; any size in the end.
+DRAWN = {"look": SIDE, "read": 256, "find": None}
+# Share of scenes with a few plain figures.
+EASY = 0.3
 MASK = {"height": 4 * GRID, "width": 4 * GRID}
 
 
@@ -85,11 +91,11 @@ def processor_for_shapes() -> Sam3Processor:
 
 
 class Lesson(NamedTuple):
-    """A stretch of training: its scenes, images per step, steps, and peak learning rate."""
+    """A stretch of training: images per step and process, prompts per image, steps, and peak learning rate."""
 
     name: str
-    scenes: ShapesDataset
     images: int
+    prompts: int
     steps: int
     rate: float
 
@@ -100,25 +106,20 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     return Sam3TrainingArguments(
         output_dir=str(options.output / lesson.name),
         max_steps=lesson.steps,
-        learning_rate=lesson.rate,
-        vision_learning_rate=lesson.rate,
-        text_learning_rate=lesson.rate,
-        layer_decay=1.0,
-        weight_decay=0.02,
-        adam_beta2=0.99,
+        bf16=True,
         warmup_steps=200,
         timescale=6000,
-        cooldown_steps=lesson.steps // 5,
+        cooldown_steps=lesson.steps * 2 // 5,
         max_grad_norm=20.0,
-        ema_decay=0.999,
+        ema_decay=0.998,
         per_device_train_batch_size=lesson.images,
-        per_device_eval_batch_size=lesson.images,
+        per_device_eval_batch_size=8,
         dataloader_num_workers=1,
         dataloader_prefetch_factor=4,
-        logging_steps=100,
-        eval_strategy="no" if lesson.name == "look" else "steps",
-        eval_steps=1000,
-        save_steps=500,
+        logging_steps=50,
+        eval_strategy="steps" if lesson.name == "find" else "no",
+        eval_steps=options.eval_steps,
+        save_steps=250,
         save_total_limit=2,
         seed=0,
         report_to=options.report_to,
@@ -129,41 +130,39 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     )
 
 
-def look(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
-    """Train the vision encoder alone."""
-    Sam3Trainer(
-        Describer(model.vision_encoder),
-        arguments(lesson, options),
-        train_dataset=DescribedShapes(lesson.scenes, 4 * GRID),
-        data_collator=DescribedCollator(processor.image_processor),
-    ).train(resume_from_checkpoint=begun(options.output / lesson.name))
-
-
-def find(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
-    """Train the whole model."""
-    Sam3Trainer(
-        model,
-        arguments(lesson, options),
-        train_dataset=EveryShape(lesson.scenes) if lesson.name == "every" else lesson.scenes,
-        eval_dataset=ShapesDataset(1000, 48, prompts_per_image=8),
-        data_collator=Sam3Collator(processor, mask_size=MASK),
-        measure=Measure(processor),
-    ).train(resume_from_checkpoint=begun(options.output / lesson.name))
-
-
-def begun(folder: Path) -> bool:
-    """Whether a lesson was interrupted."""
-    return any(folder.glob("checkpoint-*"))
+def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
+    """One lesson, from its start or from its last checkpoint."""
+    images, collator = processor.image_processor, Sam3Collator(processor, mask_size=MASK)
+    scenes = ShapesDataset(LESSONS.index(lesson.name) + 1, 10_000_000, lesson.prompts, DRAWN[lesson.name], EASY)
+    learner: Any = model
+    if lesson.name == "look":
+        learner = Describer(model.vision_encoder)
+        parts = {"train_dataset": DescribedShapes(scenes, 4 * GRID), "data_collator": DescribedCollator(images)}
+    elif lesson.name == "read":
+        learner = Marker(model)
+        parts = {"train_dataset": scenes, "data_collator": collator}
+    else:
+        model.vision_encoder.backbone.requires_grad_(False)
+        parts = {
+            "train_dataset": EveryShapeToo(scenes),
+            "eval_dataset": ShapesDataset(1000, 48, prompts_per_image=8),
+            "data_collator": collator,
+            "measure": Measure(processor),
+        }
+    optimizer = MuonAndAdamW(learner, lesson.rate, 0.02)
+    trainer = Sam3Trainer(learner, arguments(lesson, options), optimizers=(optimizer, None), **parts)
+    trainer.train(resume_from_checkpoint=any((options.output / lesson.name).glob("checkpoint-*")))
 
 
 def main() -> None:
-    """First look at figures, then find every one, then those that are meant."""
+    """First look at figures, then read which are meant, then find them."""
     parser = argparse.ArgumentParser(description="Train the embedded model `shapes`.")
     parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
-    parser.add_argument("--images", type=int, nargs=3, default=(16, 8, 4), metavar=STAGES)
-    parser.add_argument("--steps", type=int, nargs=3, default=(1_500, 1_600, 60_000), metavar=STAGES)
-    parser.add_argument("--rates", type=float, nargs=3, default=(1e-3, 3e-4, 2e-4), metavar=STAGES)
-    parser.add_argument("--prompts", type=int, default=4, help="prompts per image")
+    parser.add_argument("--images", type=int, nargs=3, default=(24, 8, 8), metavar=STAGES)
+    parser.add_argument("--prompts", type=int, nargs=3, default=(1, 6, 3), metavar=STAGES)
+    parser.add_argument("--steps", type=int, nargs=3, default=(3_000, 3_000, 10_000), metavar=STAGES)
+    parser.add_argument("--rates", type=float, nargs=3, default=(1.5e-3, 1e-3, 5e-4), metavar=STAGES)
+    parser.add_argument("--eval-steps", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report-to", default="none")
     options = parser.parse_args()
@@ -171,15 +170,14 @@ def main() -> None:
     torch.manual_seed(0)
     processor = processor_for_shapes()
     model = small_model(processor)
-    lessons = (("look", look, 0.0, 256), ("every", find, 0.3, None), ("meant", find, 0.3, None))
-    for number, (name, teach, easy, side) in enumerate(lessons):
-        scenes = ShapesDataset(1 + number, 10_000_000, options.prompts if name == "meant" else 1, side, easy)
-        done = options.output / name
+    for lesson in map(Lesson, LESSONS, options.images, options.prompts, options.steps, options.rates):
+        done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
-            lesson = Lesson(name, scenes, options.images[number], options.steps[number], options.rates[number])
-            teach(model, processor, lesson, options)
-            model.save_pretrained(done, processor=processor)
-        model = Sam3Model.from_pretrained(done)
+            train(model, processor, lesson, options)
+            if os.environ.get("RANK", "0") == "0":
+                model.save_pretrained(done, processor=processor)
+        if (done / "model.safetensors").is_file():
+            model = Sam3Model.from_pretrained(done)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
+from shapes_optimizer import MuonAndAdamW
 
 from sam3_hf import Sam3Model, Sam3Processor, Sam3TrackerVideoConfig, Sam3TrackerVideoModel, Sam3TrackerVideoProcessor
 from sam3_hf.datasets.shapes.clips import ShapesClips
@@ -39,10 +40,10 @@ def small_tracker(detector: Sam3Model) -> Sam3TrackerVideoModel:
 
     Its neck starts as a copy of the detector's; all else starts from nothing.
     """
-    vision = detector.config.vision_config
-    width, vit = vision.fpn_hidden_size, vision.backbone_config
+    sizes = detector.config.vision_config
+    width, vit = sizes.fpn_hidden_size, sizes.backbone_config
     config = Sam3TrackerVideoConfig(
-        vision_config=vision.to_dict(),
+        vision_config=sizes.to_dict(),
         prompt_encoder_config={"hidden_size": width, "image_size": vit.image_size, "patch_size": vit.patch_size},
         mask_decoder_config={
             "hidden_size": width,
@@ -68,7 +69,8 @@ def small_tracker(detector: Sam3Model) -> Sam3TrackerVideoModel:
     )
     tracker = Sam3TrackerVideoModel(config)
     initialize_tracker(tracker)
-    tracker.vision_encoder.load_state_dict(detector.vision_encoder.state_dict())
+    vision: Any = tracker.vision_encoder
+    vision.load_state_dict(detector.vision_encoder.state_dict())
     return tracker
 
 
@@ -101,16 +103,12 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     return Sam3TrainingArguments(
         output_dir=str(options.output / lesson.name),
         max_steps=lesson.steps,
-        learning_rate=lesson.rate,
-        vision_learning_rate=lesson.rate,
-        layer_decay=1.0,
-        weight_decay=0.02,
-        adam_beta2=0.99,
+        bf16=True,
         warmup_steps=min(300, lesson.steps // 10),
         timescale=6000,
         cooldown_steps=lesson.steps // 5,
         max_grad_norm=5.0,
-        ema_decay=0.999,
+        ema_decay=0.998,
         per_device_train_batch_size=options.images,
         per_device_eval_batch_size=options.images,
         dataloader_num_workers=options.workers,
@@ -133,9 +131,11 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
     folder = options.output / lesson.name
     held_out = WithObjects(ShapesDataset(1011, options.held_out))
     clips = ShapesClips(1012, options.held_out // 4, frames=12) if lesson.frames > 1 else ()
+    learner = TrackerLearner(tracker, lesson.plan, _WEIGHTS)
     trainer = Sam3Trainer(
-        TrackerLearner(tracker, lesson.plan, _WEIGHTS),
+        learner,
         arguments(lesson, options),
+        optimizers=(MuonAndAdamW(learner, lesson.rate, 0.02), None),
         train_dataset=WithObjects(lesson.shown),
         eval_dataset=held_out,
         data_collator=TrackingCollator(

@@ -48,10 +48,14 @@ class ShapesDataset:
         return self.length
 
     def __getitem__(self, index: int) -> ImageExample:
-        scene, asks = self.scene(index)
+        return self.example(*self.scene(index), index % self.length)
+
+    @staticmethod
+    def example(scene: Scene, asks: tuple[Ask, ...], image_id: int) -> ImageExample:
+        """A scene with prompts for it, these or others, as an example."""
         masks, boxes = scene.masks, boxes_of(scene)
         prompts = tuple(_prompt(ask, masks, boxes) for ask in asks)
-        return ImageExample(Image.fromarray(scene.pixels), prompts, index % self.length)
+        return ImageExample(Image.fromarray(scene.pixels), prompts, image_id)
 
     def scene(self, index: int) -> tuple[Scene, tuple[Ask, ...]]:
         """What an example is made of: every figure, and prompts that say which of them they mean."""

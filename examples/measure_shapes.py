@@ -1,0 +1,79 @@
+"""Measure the embedded model `shapes` on scenes that it was not trained on, in several precisions.
+
+    python examples/measure_shapes.py --model FOLDER --scenes 250
+
+Texts and example boxes are measured apart: "texts" are phrases alone, half of which mean nothing in their picture,
+"boxes" ask for all that is like the examples, without a text.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sam3_hf import Sam3Model, Sam3Processor, embedded
+from sam3_hf.datasets.examples import ImageExample
+from sam3_hf.datasets.shapes.dataset import ShapesDataset
+from sam3_hf.datasets.shapes.prompts import VISUAL
+from sam3_hf.quantization import quantize
+from sam3_hf.training.measuring import Measure
+
+SEED = 1000
+SHOWN = ("segm_cgF1", "segm_IL_MCC", "segm_pmF1", "bbox_cgF1", "bbox_pmF1")
+
+
+def asked(examples: list[ImageExample], kind: str) -> list[ImageExample]:
+    """The pictures with only their texts, or only their example boxes, where they have some."""
+    found = []
+    for example in examples:
+        prompts = tuple(
+            prompt
+            for prompt in example.prompts
+            if (not len(prompt.example_labels) if kind == "texts" else prompt.text == VISUAL)
+        )
+        if prompts:
+            found.append(replace(example, prompts=prompts))
+    return found
+
+
+def in_precision(folder: Path, precision: str) -> Any:
+    """The model as it is to be measured."""
+    model = Sam3Model.from_pretrained(folder, dtype="bfloat16" if precision == "bfloat16" else "float32")
+    if precision == "int8":
+        return quantize(model)
+    if precision == "compiled":
+        model.compile()
+    return model
+
+
+def main() -> None:
+    """One line per precision and kind of prompt."""
+    parser = argparse.ArgumentParser(description="Measure the embedded model `shapes`.")
+    parser.add_argument("--model", type=Path, default=None, help="a folder; the embedded model if not given")
+    parser.add_argument("--scenes", type=int, default=250)
+    parser.add_argument("--prompts", type=int, default=8, help="prompts per scene")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32"],
+        choices=["float32", "bfloat16", "int8", "compiled"],
+    )
+    options = parser.parse_args()
+    folder = options.model or embedded("shapes")
+    measure = Measure(Sam3Processor.from_pretrained(folder))
+    scenes = ShapesDataset(SEED, options.scenes, options.prompts)
+    examples = [scenes[number] for number in range(options.scenes)]
+    print(f"| precision | prompts | {' | '.join(SHOWN)} |\n|{' --- |' * (2 + len(SHOWN))}")
+    for precision in options.precisions:
+        model = in_precision(folder, precision)
+        for kind in ("texts", "boxes"):
+            found = measure(model, asked(examples, kind))
+            figures = " | ".join(f"{found[name]:.3f}" for name in SHOWN)
+            print(f"| {precision} | {kind} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()
