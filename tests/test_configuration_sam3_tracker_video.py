@@ -4,6 +4,7 @@ import pytest
 import transformers
 
 import sam3_hf.configuration_sam3_tracker_video as ours
+from sam3_hf.configuration_sam3_video import Sam3VideoConfig
 from tests.support import golden
 from tests.test_configuration_sam3_tracker import plain
 
@@ -11,10 +12,15 @@ CLASSES = ["Sam3TrackerVideoConfig", "Sam3TrackerVideoMaskDecoderConfig", "Sam3T
 # What one side alone has: the selection of memories and the ViT's drop path, and a copy of the image size.
 NOT_SHARED = {"use_memory_selection", "memory_selection_threshold", "drop_path_rate", "image_size"}
 
+# Where older transformers write the base of the rotary frequencies.
+OLD_BASE = "memory_attention_rope_theta"
+
 
 def comparable(config: transformers.PreTrainedConfig) -> dict:
     def shared(values: dict) -> dict:
         known = {name: value for name, value in values.items() if name not in NOT_SHARED}
+        if OLD_BASE in known:
+            known["rope_theta"] = float(known.pop(OLD_BASE))
         return {name: shared(value) if isinstance(value, dict) else value for name, value in known.items()}
 
     return shared(plain(config))
@@ -44,10 +50,40 @@ def test_the_released_configuration_gives_its_video_tracker(tmp_path: Path) -> N
     assert config.use_memory_selection
 
 
+def theirs_with_base(theta: float) -> transformers.PreTrainedConfig:
+    rotary = {"rope_parameters": {"rope_type": "axial", "rope_theta": theta}}
+    old = OLD_BASE in transformers.Sam3TrackerVideoConfig().to_dict()
+    return transformers.Sam3TrackerVideoConfig(**({OLD_BASE: int(theta)} if old else rotary))
+
+
+def test_the_base_of_the_rotary_embedding_is_read_from_files_of_transformers(tmp_path: Path) -> None:
+    theirs = theirs_with_base(5000.0)
+    theirs.save_pretrained(tmp_path / "tracker")
+    transformers.Sam3VideoConfig(tracker_config=theirs.to_dict()).save_pretrained(tmp_path / "video")
+    for read in (
+        ours.Sam3TrackerVideoConfig.from_pretrained(tmp_path / "tracker"),
+        ours.Sam3TrackerVideoConfig.from_pretrained(tmp_path / "video"),
+        Sam3VideoConfig.from_pretrained(tmp_path / "video").tracker_config,
+    ):
+        assert read.rope_parameters == {"rope_type": "axial", "rope_theta": 5000.0}
+
+
+def test_a_configuration_says_nothing_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    transformers.utils.logging.enable_propagation()
+    try:
+        ours.Sam3TrackerVideoConfig().save_pretrained(tmp_path)
+        ours.Sam3TrackerVideoConfig.from_pretrained(tmp_path)
+    finally:
+        transformers.utils.logging.disable_propagation()
+    assert not caplog.records
+
+
 def test_the_base_of_the_rotary_embedding_is_read_in_both_spellings() -> None:
     old = ours.Sam3TrackerVideoConfig(memory_attention_rope_theta=5000.0)
     new = ours.Sam3TrackerVideoConfig(rope_parameters={"rope_type": "axial", "rope_theta": 5000.0})
     assert old.rope_parameters == new.rope_parameters
+    released = ours.Sam3TrackerVideoConfig(rope_parameters={"rope_type": "axial"})
+    assert released.rope_parameters == {"rope_type": "axial", "rope_theta": 10000.0}
     with pytest.raises(ValueError, match="rope_type must be 'axial', got 'linear'"):
         ours.Sam3TrackerVideoConfig(rope_parameters={"rope_type": "linear", "rope_theta": 1.0})
 

@@ -39,15 +39,7 @@ def test_a_checkpoint_of_the_original(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_transformers(tmp_path: Path) -> None:
-    values = video_tracker(recorded.config_values())
-    # The width that transformers' memory attention is fixed to.
-    values["memory_encoder_output_channels"] = 64
-    for part in ("prompt_encoder_config", "mask_decoder_config"):
-        values[part] = values[part] | {"hidden_size": 64}
-    values["vision_config"] = values["vision_config"] | {"fpn_hidden_size": 64}
-    for name in ("memory_attention_hidden_size", "memory_encoder_hidden_size", "mask_downsampler_embed_dim"):
-        values[name] = 64
-    values["memory_fuser_embed_dim"] = 64
+    values = recorded.for_transformers(video_tracker(recorded.config_values()))
     theirs = transformers.Sam3TrackerVideoModel(transformers.Sam3TrackerVideoConfig(**values))
     theirs.save_pretrained(tmp_path)
     found, expected = Sam3TrackerVideoModel.from_pretrained(tmp_path).state_dict(), theirs.state_dict()

@@ -1,6 +1,7 @@
 """Configuration of the interactive half on videos: the image tracker's parts, and the memory of earlier frames.
 
 JSON written by transformers' own Sam3TrackerVideo configurations loads here, and JSON written here loads there.
+Releases that spell `memory_attention_rope_theta` overlook a base of the rotary frequencies other than the released one.
 """
 
 from collections.abc import Mapping
@@ -129,8 +130,8 @@ class Sam3TrackerVideoConfig(Sam3TrackerConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         # Older files write the base of the rotary frequencies as a field of its own.
         theta = kwargs.pop("memory_attention_rope_theta", 10000.0)
-        self.rope_parameters = self.rope_parameters or {"rope_type": "axial", "rope_theta": float(theta)}
-        if self.rope_parameters.get("rope_type", "axial") != "axial":
+        self.rope_parameters = {"rope_type": "axial", "rope_theta": float(theta)} | (self.rope_parameters or {})
+        if self.rope_parameters["rope_type"] != "axial":
             raise ValueError(f"rope_type must be 'axial', got {self.rope_parameters['rope_type']!r}.")
         image_size = kwargs.pop("image_size", None)
         super().__post_init__(**kwargs)
@@ -139,6 +140,9 @@ class Sam3TrackerVideoConfig(Sam3TrackerConfig):
         if self.memory_attention_rope_feat_sizes is None:
             side = self.prompt_encoder_config.image_size // self.prompt_encoder_config.patch_size
             self.memory_attention_rope_feat_sizes = [side, side]
+
+    def _validate_axial_rope_parameters(self, *args: Any, **options: Any) -> None:
+        """Nothing is left to check; transformers looks for this by name, and older releases log a line without it."""
 
     @classmethod
     def get_config_dict(

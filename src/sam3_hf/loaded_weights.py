@@ -5,6 +5,7 @@ loaded model, what `from_pretrained` reported -> nothing, or an error with the t
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -47,12 +48,20 @@ def check_names(name: str, source: Any, info: dict[str, Any], optional: Collecti
         raise ValueError("\n".join([refusal, *lines, _cause(*problems.values())]))
 
 
-def check_finite(model: nn.Module, source: Any) -> None:
+def check_finite(model: nn.Module, source: Any, largest: float = inf) -> None:
     """Refuse weights that are not numbers.
+
+    Args:
+        model: The loaded model.
+        source: Where it was loaded from.
+        largest: The largest magnitude in the files that all its weights are from. Where their types can hold it, no
+            tensor is looked at.
 
     Raises:
         ValueError: The tensors that hold NaN or infinity.
     """
+    if largest <= _holds(model):
+        return
     broken = [name for name, tensor in _tensors(model) if not _is_finite(tensor)]
     if broken:
         raise ValueError(
@@ -131,6 +140,12 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _named(prefix: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
         yield f"{prefix}.{name}".lstrip("."), tensor
+
+
+def _holds(model: nn.Module) -> float:
+    """The largest magnitude that every type of the model's numbers can hold."""
+    dtypes = {tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()}
+    return min((torch.finfo(dtype).max for dtype in dtypes), default=0.0)
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -1,6 +1,8 @@
 """What every model shares: initial weights, loading that is whole or not at all, a record of what its layers return."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
 from pickle import UnpicklingError
 from typing import Any, ClassVar, TypeVar
 
@@ -14,10 +16,14 @@ from sam3_hf.configuration_sam3 import Sam3Config
 from sam3_hf.hub import from_hub, hub_options
 from sam3_hf.loaded_weights import check_finite, check_names, missing_parts
 from sam3_hf.ops.tiled_attention import BACKEND
-from sam3_hf.released_names import GARBLED
+from sam3_hf.released_names import GARBLED, without_renaming_there
 from sam3_hf.weight_files import check_source
+from sam3_hf.weight_values import largest, looking_at
 
 Model = TypeVar("Model", bound="Sam3PreTrainedModel")
+
+# Carries the largest magnitude of the files from where they are known to where they are judged; no longer.
+_LARGEST = "_largest_in_files"
 
 
 class Sam3PreTrainedModel(PreTrainedModel):
@@ -112,8 +118,31 @@ class Sam3PreTrainedModel(PreTrainedModel):
         except UnpicklingError as error:
             raise ValueError(f"A weight file of {called} holds more than weights; code in it was not run.") from error
         check_names(cls.__name__, called, info, missing_parts(model, called, info["missing_keys"], allowed))
-        check_finite(model, called)
+        # Weights that were not in the files have initial values, which the look at the files says nothing about.
+        reach = vars(model).pop(_LARGEST, inf)
+        check_finite(model, called, inf if info["missing_keys"] else reach)
         return (model, info) if wants_info else model  # pyright: ignore[reportReturnType]
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: nn.Module, state_dict: Any, checkpoint_files: Any, load_config: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As transformers, with names mapped by the tables here alone, which are the same for all of its releases.
+
+        While it is busy with that, the values in the files are looked at; `_load` asks what was seen.
+        """
+        load_config = replace(load_config, weight_mapping=without_renaming_there(load_config.weight_mapping or ()))
+        given = (model, state_dict, checkpoint_files, load_config, *args)
+        with looking_at(checkpoint_files) as look:
+            loaded = PreTrainedModel._load_pretrained_model(*given, **kwargs)  # pyright: ignore
+        vars(model)[_LARGEST] = largest(look.result())
+        return loaded
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save under the model's own names, wherever they came from; arguments as `transformers.PreTrainedModel`."""
+        # transformers would undo all renaming of its tables, also that which never took place.
+        kwargs.setdefault("save_original_format", False)
+        super().save_pretrained(*args, **kwargs)
 
     @classmethod
     def _of_original(

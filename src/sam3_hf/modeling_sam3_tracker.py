@@ -73,11 +73,6 @@ class Sam3TrackerPreTrainedModel(Sam3PreTrainedModel):
         kwargs.setdefault("key_mapping", cls._renamed)  # pyright: ignore[reportAttributeAccessIssue]
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # pyright: ignore
 
-    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Save under the model's own names, wherever they came from; arguments as `transformers.PreTrainedModel`."""
-        kwargs.setdefault("save_original_format", False)
-        super().save_pretrained(*args, **kwargs)
-
 
 class Sam3TrackerModel(Sam3TrackerPreTrainedModel):
     """The mask of the one object that points, a box or a rough mask show.

@@ -63,6 +63,18 @@ def config_values() -> dict[str, Any]:
     return json.loads((golden.FOLDER / "config.json").read_text())
 
 
+def for_transformers(values: dict[str, Any]) -> dict[str, Any]:
+    """A tiny configuration with the width that transformers' memory attention is fixed to."""
+
+    def widened(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return for_transformers(value)
+        wide = value == 32 and name.endswith(("hidden_size", "embed_dim"))
+        return 64 if wide or name == "memory_encoder_output_channels" else value
+
+    return {name: widened(name, value) for name, value in values.items()}
+
+
 @cache
 def original_weights() -> dict[str, Tensor]:
     """The tiny checkpoint under its original names, with the tensors that the recording replaced."""
@@ -74,6 +86,12 @@ def original_weights() -> dict[str, Tensor]:
 def weights() -> dict[str, Tensor]:
     """Every tensor in the released layout."""
     return to_our_layout(original_weights(), config_values())
+
+
+def released_name(name: str) -> str:
+    """What a tensor of the video tracker is called in the released layout."""
+    released, ours = next(pair for pair in _BEGINNINGS.items() if name.startswith(pair[1]))
+    return released + name.removeprefix(ours)
 
 
 def tracker(**changes: Any) -> Sam3TrackerVideoModel:

@@ -12,6 +12,11 @@ from sam3_hf.ops.products import linear
 class Linear(nn.Linear):
     """A linear layer whose product takes the fastest road of its device."""
 
+    def reset_parameters(self) -> None:
+        """Draw initial values; without memory, as while loading, there are none, and trying takes long."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
     def forward(self, input: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
         """Multiply and add."""
         return linear(input, self.weight, self.bias)
