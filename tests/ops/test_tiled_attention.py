@@ -46,6 +46,13 @@ def test_tiles_agree_with_sdpa_under_a_mask_and_a_bias(heads: tuple[torch.Tensor
     check(heads, torch.randn(2, 3, 200, HEIGHT * WIDTH).to(heads[0].dtype))
 
 
+def test_values_may_be_narrower_than_keys(heads: tuple[torch.Tensor, ...]) -> None:
+    rounding = torch.finfo(heads[0].dtype).eps
+    query, key, value = heads
+    narrow, wide = (tiled_attention(query, key, value[..., :width], None, 0.25) for width in (4, 16))
+    torch.testing.assert_close(narrow, wide[..., :4], rtol=2 * rounding, atol=2 * rounding)
+
+
 def test_a_bias_of_rows_and_columns_is_their_sum(heads: tuple[torch.Tensor, ...]) -> None:
     terms = (torch.randn(2, 3, 200, length).to(heads[0].dtype) for length in (HEIGHT, WIDTH))
     check(heads, GridBias(*terms))

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from tests.support import tracker_golden as recorded
+from tests.support.tolerances import SAME_MASKS
 
 from sam3_hf.ops.tokens import PaddedTokens
+from sam3_hf.tracker import rows
 from sam3_hf.tracker.mask_decoder import ImageLevels, MaskDecoder, ObjectMasks
 from sam3_hf.tracker.prompt_encoder import EncodedPrompt
 
@@ -38,3 +40,20 @@ def test_several_masks_or_one(decoder: MaskDecoder) -> None:
 def test_qualities_are_probabilities(decoder: MaskDecoder) -> None:
     scores = decode(decoder, several=True, objects=50).iou_scores
     assert 0 <= scores.min() < scores.max() <= 1
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_objects_one_by_one_in_bands_equal_all_at_once(
+    images: int, decoder: MaskDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    tokens = PaddedTokens(torch.randn(4, 3, 32), torch.tensor([[True, True, number % 2 == 0] for number in range(4)]))
+    prompt, positions = EncodedPrompt(tokens, torch.randn(1, 32, 1, 1)), torch.randn(1, 32, 12, 12)
+    levels = tuple(torch.randn(images, *level.shape[1:]) for level in LEVELS)
+    with torch.no_grad():
+        image = decoder.narrow(levels)
+        together = decoder(image, positions, prompt, True)
+        monkeypatch.setattr(rows, "_AT_ONCE", 2000)
+        apart = decoder(image, positions, prompt, True)
+    for found, expected in zip(apart, together, strict=True):
+        torch.testing.assert_close(found, expected, **SAME_MASKS)

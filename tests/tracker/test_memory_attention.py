@@ -1,8 +1,16 @@
+from dataclasses import replace
+from unittest import mock
+
+import pytest
 import torch
 from tests.support import video_golden as recorded
+from tests.support.memories import frame_memory
 from tests.support.tolerances import SAME_MODEL
 
+from sam3_hf.tracker import memory_attention as module
+from sam3_hf.tracker import rows
 from sam3_hf.tracker.memory_attention import MemoryTokens
+from sam3_hf.video.memory_selection import Recalled
 
 
 def tokens(frames: int, pointers: int) -> MemoryTokens:
@@ -42,3 +50,31 @@ def test_the_order_of_remembered_frames_does_not_matter() -> None:
         found, expected = (attention(image, positions, each, 12) for each in (other, memory))
         torch.testing.assert_close(found, expected, **SAME_MODEL)
         assert not torch.allclose(found[0], found[1])
+
+
+def test_narrow_values_are_widened_after_they_were_averaged() -> None:
+    attention = recorded.tracker().memory_attention
+    memory = MemoryTokens(*(torch.randn(2, length, 16) for length in (392, 392, 4, 4)), None)
+    image, positions = torch.randn(1, 196, 32), torch.randn(1, 196, 32)
+    found = {}
+    for backend in ("tiled", "sdpa"):
+        attention.config._attn_implementation = backend
+        with torch.no_grad(), mock.patch.object(module, "can_tile", wraps=module.can_tile) as asked:
+            found[backend] = attention(image, positions, memory, 14)
+        assert asked.called == (backend == "tiled")
+    torch.testing.assert_close(found["tiled"], found["sdpa"], **SAME_MODEL)
+
+
+def test_objects_in_groups_recall_what_they_recall_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker, patches = recorded.tracker(), torch.randn(1, 32, 12, 12)
+
+    def recalled(frames: int) -> Recalled:
+        memories = [replace(frame_memory(2), features=torch.randn(2, 16, 12, 12)) for _ in range(frames)]
+        pointing = [replace(memory, pointers=torch.randn(2, 32)) for memory in memories]
+        return Recalled(memories, list(range(frames)), pointing, list(range(frames)), 15)
+
+    objects = [recalled(frames) for frames in (1, 3, 2)]
+    with torch.no_grad():
+        together = tracker._remind(patches, objects)
+        monkeypatch.setattr(rows, "_AT_ONCE", 1)
+        torch.testing.assert_close(tracker._remind(patches, objects), together, **SAME_MODEL)

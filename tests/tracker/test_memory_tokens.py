@@ -1,7 +1,8 @@
+import pytest
 import torch
 from tests.support.memories import frame_memory
 
-from sam3_hf.tracker.memory_tokens import distance_positions, memory_tokens
+from sam3_hf.tracker.memory_tokens import distance_positions, in_groups, memory_tokens
 from sam3_hf.video.memory_selection import Recalled
 
 IMAGE = torch.zeros(1, 8, 3, 3)
@@ -37,3 +38,16 @@ def test_distances_are_sines_then_cosines() -> None:
     found = distance_positions(torch.tensor([0.0, 1.0]), 8)
     torch.testing.assert_close(found[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     torch.testing.assert_close(found[1, 0], torch.tensor(1.0).sin())
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(9, [[1, 5, 2]]), (5, [[1], [5], [2]]), (3, [[1], [3], [2], [2]])])
+def test_groups_have_no_more_objects_than_there_is_room_for(most: int, sizes: list[list[int]]) -> None:
+    banks = [
+        Recalled([frame_memory(size, float(size))], [0], [frame_memory(size, float(size))], [1], 15)
+        for size in (1, 5, 2)
+    ]
+    groups = list(in_groups(banks, most))
+    assert [[len(each.memories[0].pointers) for each in group] for group in groups] == sizes
+    assert [[len(each.pointing[0].pointers) for each in group] for group in groups] == sizes
+    values = [each.memories[0].pointers[:, 0] for group in groups for each in group]
+    assert torch.cat(values).tolist() == [1, 5, 5, 5, 5, 5, 2, 2]

@@ -73,7 +73,7 @@ def attend(
     module: nn.Module,
     query: Float[Tensor, "B K Q D"],
     key: Float[Tensor, "B K N D"],
-    value: Float[Tensor, "B K N D"],
+    value: Float[Tensor, "B K N E"],
     mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None = None,
     causal: bool = False,
 ) -> Attended:

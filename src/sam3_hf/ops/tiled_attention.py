@@ -1,6 +1,6 @@
 """Attention on a CPU, tile by tile: exact, and the logits of a tile never leave the processor's cache.
 
-query [B, K, Q, D], key and value [B, K, N, D] -> output [B, Q, K, D]
+query [B, K, Q, D], key [B, K, N, D], value [B, K, N, E] -> output [B, Q, K, E]
 
 All of it is float32 inside, in every dtype: no less exact than `scaled_dot_product_attention`, which in bfloat16 rounds
 the weights, and faster, because its products are large enough to run at full speed.
@@ -35,7 +35,7 @@ class GridBias(NamedTuple):
         return (self.rows.unsqueeze(-1) + self.columns.unsqueeze(-2)).flatten(3)
 
 
-def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N D"]) -> bool:
+def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N E"]) -> bool:
     """Whether `tiled_attention` computes this, and at a profit."""
     return min(query.shape[2], key.shape[2]) >= _LEAST and onednn_computes(query, key, value)
 
@@ -43,13 +43,13 @@ def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], val
 def tiled_attention(
     query: Float[Tensor, "B K Q D"],
     key: Float[Tensor, "B K N D"],
-    value: Float[Tensor, "B K N D"],
+    value: Float[Tensor, "B K N E"],
     mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None,
     scaling: float,
-) -> Float[Tensor, "B Q K D"]:
+) -> Float[Tensor, "B Q K E"]:
     """Attention without gradients; `mask` is bool (True = look) or a bias added to the logits."""
     batch, heads, queries = query.shape[:3]
-    output = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format)
+    output = query.new_empty(batch, queries, heads, value.shape[-1])
     looks = [each.expand(batch, heads, queries, -1) for each in _terms(mask)]
     for row in range(batch):
         for head in range(heads):

@@ -7,15 +7,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sam3_hf.layers.linear import Linear
+
 
 class Mlp(nn.Module):
     """`proj_in`, as many `layers` as the depth leaves room for, `proj_out`."""
 
     def __init__(self, width: int, inner: int, outputs: int, depth: int = 3) -> None:
         super().__init__()
-        self.proj_in = nn.Linear(width, inner)
-        self.layers = nn.ModuleList(nn.Linear(inner, inner) for _ in range(depth - 2))
-        self.proj_out = nn.Linear(inner, outputs)
+        self.proj_in = Linear(width, inner)
+        self.layers = nn.ModuleList(Linear(inner, inner) for _ in range(depth - 2))
+        self.proj_out = Linear(inner, outputs)
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
         """Apply the layers in turn."""

@@ -5,21 +5,23 @@ image [B, C, H, W] + mask grid -------+-> two-way transformer -> mask tokens [R,
 levels 4x, 2x of the image [B, c, _, _] ---------------------> pixels [R, C/8, 4H, 4W] -+-> masks [R, M, 4H, 4W]
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerMaskDecoderConfig
 from sam3_hf.layers.embedding import all_rows
+from sam3_hf.ops.products import paired
 from sam3_hf.ops.stability import stability
 from sam3_hf.ops.tokens import PaddedTokens, join, to_grid, to_tokens
 from sam3_hf.tracker.heads import Mlp
 from sam3_hf.tracker.norm import ChannelNorm
 from sam3_hf.tracker.prompt_encoder import EncodedPrompt
-from sam3_hf.tracker.rows import per_object
+from sam3_hf.tracker.rows import a_few_at_a_time, in_bands, per_object
 from sam3_hf.tracker.two_way_transformer import TwoWayTransformer
 
 
@@ -76,15 +78,27 @@ class MaskDecoder(nn.Module):
         tokens = join(self._own_tokens(objects, prompt.tokens.values), prompt.tokens)
         patches = image.patches
         patches = (patches if len(prompt.grid) == 1 else per_object(patches, objects)) + prompt.grid
-        read = self.transformer(tokens.values, tokens.valid, to_tokens(patches), to_tokens(positions))
-        pixels = self._pixels(to_grid(read.image, (patches.shape[2], patches.shape[3])), image)
+        images = (patches, positions, image.finer, image.finest)
+        painted = ObjectMasks(*a_few_at_a_time(self._paint, (tokens.values, tokens.valid), images))
+        return self._others(painted) if several else self._single(painted)
+
+    def _paint(
+        self,
+        tokens: Float[Tensor, "R T C"],
+        valid: Bool[Tensor, "R T"],
+        patches: Float[Tensor, "r C H W"],
+        positions: Float[Tensor, "1 C H W"],
+        *finer: Float[Tensor, "B _ _ _"],
+    ) -> ObjectMasks:
+        """All masks of objects."""
+        read = self.transformer(tokens, valid, to_tokens(patches), to_tokens(positions))
         presence, quality, masks = read.tokens[:, 0], read.tokens[:, 1], read.tokens[:, 2 : 2 + self._masks]
         brushes = torch.stack([mlp(masks[:, n]) for n, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
-        logits = torch.einsum("rmc,rchw->rmhw", brushes, pixels)
-        painted = ObjectMasks(
+        levels = (to_grid(read.image, (patches.shape[2], patches.shape[3])), *finer)
+        logits = in_bands(partial(self._draw, brushes), *(level.transpose(1, 2) for level in levels)).transpose(1, 2)
+        return ObjectMasks(
             logits, self.iou_prediction_head(quality).sigmoid(), self.pred_obj_score_head(presence), masks
         )
-        return self._others(painted) if several else self._single(painted)
 
     @property
     def _masks(self) -> int:
@@ -96,11 +110,18 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([all_rows(table, like) for table in tables]).expand(objects, -1, -1)
         return PaddedTokens(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
 
-    def _pixels(self, grid: Float[Tensor, "R C H W"], image: ImageLevels) -> Float[Tensor, "R c h w"]:
+    def _draw(self, brushes: Float[Tensor, "R M c"], *levels: Float[Tensor, "_ _ _ _"]) -> Float[Tensor, "R h M w"]:
+        """Masks of a few rows of the grid, each the likeness of a brush and every pixel."""
+        pixels = self._pixels(*(level.transpose(1, 2) for level in levels))
+        return paired(brushes, to_tokens(pixels)).unflatten(2, pixels.shape[2:]).transpose(1, 2)
+
+    def _pixels(
+        self, grid: Float[Tensor, "R C H W"], finer: Float[Tensor, "B c2 h2 w2"], finest: Float[Tensor, "B c h w"]
+    ) -> Float[Tensor, "R c h w"]:
         """Enlarge twice, adding the finer level each time."""
-        x = self.upscale_conv1(grid) + per_object(image.finer, len(grid))
+        x = self.upscale_conv1(grid).add_(per_object(finer, len(grid)))
         x = self.activation(self.upscale_layer_norm(x))
-        return self.activation(self.upscale_conv2(x) + per_object(image.finest, len(grid)))
+        return self.activation(self.upscale_conv2(x).add_(per_object(finest, len(grid))))
 
     def _others(self, masks: ObjectMasks) -> ObjectMasks:
         """What an ambiguous prompt may mean."""

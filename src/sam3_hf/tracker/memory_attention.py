@@ -13,8 +13,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
 from sam3_hf.layers.attention import attend, padding_mask, split_heads
+from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate
+from sam3_hf.ops.tiled_attention import BACKEND, can_tile
 from sam3_hf.tracker.rows import per_object
 
 # How much of a cell's position is added to the image before anything is read.
@@ -68,10 +70,10 @@ class RotaryAttention(nn.Module):
         self.scaling = (inner // self.heads) ** -0.5
         self.dropout = float(config.memory_attention_rope_dropout)
         self.is_causal = False
-        self.q_proj = nn.Linear(width, inner)
-        self.k_proj = nn.Linear(memory_width, inner)
-        self.v_proj = nn.Linear(memory_width, inner)
-        self.o_proj = nn.Linear(inner, width)
+        self.q_proj = Linear(width, inner)
+        self.k_proj = Linear(memory_width, inner)
+        self.v_proj = Linear(memory_width, inner)
+        self.o_proj = Linear(inner, width)
 
     def forward(
         self,
@@ -84,11 +86,20 @@ class RotaryAttention(nn.Module):
     ) -> Float[Tensor, "R N C"]:
         """Read the values; the first keys are the cells of so many `frames`, the rest are pointers."""
         query = rotate(split_heads(self.q_proj(query), self.heads), rotary)
-        key, value = split_heads(self.k_proj(key), self.heads), split_heads(self.v_proj(value), self.heads)
+        key = split_heads(self.k_proj(key), self.heads)
         cells = frames * len(rotary.cos)
         again = RotaryTable(rotary.cos.repeat(frames, 1), rotary.sin.repeat(frames, 1))
         key = torch.cat([rotate(key[:, :, :cells], again), key[:, :, cells:]], 2)
-        return self.o_proj(attend(self, query, key, value, mask).output)
+        return self.o_proj(self._average(query, key, value, mask))
+
+    def _average(
+        self, query: Tensor, key: Tensor, value: Float[Tensor, "R M m"], mask: Bool[Tensor, "R 1 1 M"] | None
+    ) -> Float[Tensor, "R N C"]:
+        """The values that each query looks at; narrow ones are widened afterwards, which is linear as well."""
+        narrow = self.heads == 1 and value.shape[2] < key.shape[3] and self.config._attn_implementation == BACKEND
+        if narrow and can_tile(query, key, value.unsqueeze(1)):
+            return self.v_proj(attend(self, query, key, value.unsqueeze(1), mask).output)
+        return attend(self, query, key, split_heads(self.v_proj(value), self.heads), mask).output
 
 
 class MemoryAttentionLayer(GradientCheckpointingLayer):
@@ -102,8 +113,8 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
         self.layer_norm2 = layer_norm(width)
         self.cross_attn_image = RotaryAttention(config, config.memory_encoder_output_channels)
         self.layer_norm3 = layer_norm(width)
-        self.linear1 = nn.Linear(width, inner)
-        self.linear2 = nn.Linear(inner, width)
+        self.linear1 = Linear(width, inner)
+        self.linear2 = Linear(inner, width)
         self.activation = ACT2FN[config.memory_attention_feed_forward_hidden_act]
         self.dropout = nn.Dropout(config.memory_attention_dropout)
 

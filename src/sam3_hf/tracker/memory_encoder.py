@@ -14,8 +14,9 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
+from sam3_hf.layers.linear import Linear
 from sam3_hf.tracker.norm import ChannelNorm
-from sam3_hf.tracker.rows import per_object
+from sam3_hf.tracker.rows import a_few_at_a_time, per_object
 
 _NORM_EPS = 1e-6
 
@@ -62,8 +63,8 @@ class FuserLayer(GradientCheckpointingLayer):
         kernel, padding = config.memory_fuser_kernel_size, config.memory_fuser_padding
         self.depthwise_conv = nn.Conv2d(width, width, kernel, padding=padding, groups=width)
         self.layer_norm = ChannelNorm(width, eps=_NORM_EPS)
-        self.pointwise_conv1 = nn.Linear(width, inner)
-        self.pointwise_conv2 = nn.Linear(inner, width)
+        self.pointwise_conv1 = Linear(width, inner)
+        self.pointwise_conv2 = Linear(inner, width)
         self.activation = ACT2FN[config.memory_fuser_hidden_act]
         self.initial_scale = config.memory_fuser_layer_scale_init_value
         self.scale = nn.Parameter(torch.full((width,), float(self.initial_scale)))
@@ -102,5 +103,9 @@ class MemoryEncoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "B C H W"], masks: Float[Tensor, "R 1 h w"]) -> Float[Tensor, "R m H W"]:
         """Join every object's mask with its image."""
-        seen = per_object(self.feature_projection(image), len(masks))
-        return self.projection(self.memory_fuser(seen + self.mask_downsampler(masks)))
+        return a_few_at_a_time(self._join, (masks,), (self.feature_projection(image),))[0]
+
+    def _join(self, masks: Float[Tensor, "R 1 h w"], image: Float[Tensor, "B C H W"]) -> tuple[Tensor]:
+        """The projected image, as each object's mask lets it be remembered."""
+        seen = per_object(image, len(masks))
+        return (self.projection(self.memory_fuser(seen + self.mask_downsampler(masks))),)

@@ -3,7 +3,8 @@
 Recalled per bank of K objects -> cells [R, F*H*W, m], pointers [R, P, m], each with positions
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from sam3_hf.ops.positions import TEMPERATURE, grid_positions
 from sam3_hf.ops.tokens import to_tokens
 from sam3_hf.tracker.memory_attention import MemoryTokens
 from sam3_hf.video.memory_selection import Recalled
+from sam3_hf.video.state import FrameMemory
 
 
 def memory_tokens(
@@ -47,6 +49,32 @@ def memory_tokens(
         pointers=_padded(pointers, longest[1]),
         pointer_positions=_padded(times, longest[1]),
         valid=valid,
+    )
+
+
+def in_groups(recalled: Iterable[Recalled], most: int) -> Iterator[list[Recalled]]:
+    """Banks in groups of at most so many objects, in their order; a bank of more is cut."""
+    group, room = [], most
+    for bank in recalled:
+        size = len(bank.memories[0].pointers)
+        for first in range(0, size, most):
+            count = min(most, size - first)
+            if count > room:
+                yield group
+                group, room = [], most
+            group.append(bank if count == size else _some(bank, slice(first, first + count)))
+            room -= count
+    yield group
+
+
+def _some(recalled: Recalled, rows: slice) -> Recalled:
+    """What some of the objects of a bank look at."""
+
+    def cut(memory: FrameMemory) -> FrameMemory:
+        return replace(memory, **{name: part[rows] for name, part in memory.tensors().items()})
+
+    return recalled._replace(
+        memories=[cut(memory) for memory in recalled.memories], pointing=[cut(memory) for memory in recalled.pointing]
     )
 
 

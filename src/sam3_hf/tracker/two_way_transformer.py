@@ -3,6 +3,7 @@
 tokens [R, T, C], image [B or R, N, C] -> tokens [R, T, C], image [R, N, C]
 """
 
+from functools import partial
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float
@@ -14,7 +15,7 @@ from sam3_hf.layers.attention import padding_mask
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.tracker.attention import ObjectAttention
 from sam3_hf.tracker.heads import Mlp
-from sam3_hf.tracker.rows import per_object
+from sam3_hf.tracker.rows import in_bands, per_object
 
 
 class Places(NamedTuple):
@@ -50,12 +51,17 @@ class TwoWayLayer(GradientCheckpointingLayer):
     def forward(self, tokens: Float[Tensor, "R T C"], image: Float[Tensor, "r N C"], places: Places) -> BothWays:
         """Positions join queries and keys, never values."""
         tokens = self.layer_norm1(self.look_around(tokens, places))
-        cells = image + places.image
-        seen = self.cross_attn_token_to_image(tokens + places.tokens, cells, image)
+        seen = self.cross_attn_token_to_image(tokens + places.tokens, image + places.image, image)
         tokens = self.layer_norm2(tokens + seen.output)
         tokens = self.layer_norm3(tokens + self.mlp(tokens))
-        told = self.cross_attn_image_to_token(cells, tokens + places.tokens, tokens, places.mask)
-        return BothWays(tokens, self.layer_norm4(per_object(image, len(tokens)) + told.output))
+        return BothWays(tokens, in_bands(partial(self.tell, tokens, places), image, places.image))
+
+    def tell(
+        self, tokens: Float[Tensor, "R T C"], places: Places, image: Float[Tensor, "r n C"], cells: Tensor
+    ) -> Float[Tensor, "R n C"]:
+        """Some cells of the image look at the tokens; `cells` is where they are."""
+        told = self.cross_attn_image_to_token(image + cells, tokens + places.tokens, tokens, places.mask)
+        return self.layer_norm4(told.output.add_(per_object(image, len(tokens))))
 
     def look_around(self, tokens: Float[Tensor, "R T C"], places: Places) -> Float[Tensor, "R T C"]:
         """Tokens of an object look at each other."""

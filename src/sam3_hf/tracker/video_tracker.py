@@ -22,10 +22,11 @@ from sam3_hf.tracker.heads import Mlp
 from sam3_hf.tracker.mask_decoder import ImageLevels, MaskDecoder
 from sam3_hf.tracker.memory_attention import MemoryAttention
 from sam3_hf.tracker.memory_encoder import MemoryEncoder
-from sam3_hf.tracker.memory_tokens import distance_positions, memory_tokens
+from sam3_hf.tracker.memory_tokens import distance_positions, in_groups, memory_tokens
 from sam3_hf.tracker.positions import cell_centres
 from sam3_hf.tracker.prompt_encoder import PromptEncoder
 from sam3_hf.tracker.prompts import Clicks
+from sam3_hf.tracker.rows import objects_at_a_time
 from sam3_hf.video.memory_selection import Recalled, Visit, recall
 from sam3_hf.video.state import FrameMemory, MemoryBank
 
@@ -191,7 +192,7 @@ class VideoTracker(nn.Module):
             binary: Whether probabilities are 0 or 1, as where objects were pointed at; for all objects, or for each.
         """
         side = side or self.side_of(image)
-        sharp = torch.as_tensor(binary, device=masks.device).expand(len(masks))
+        sharp = masks.new_full((len(masks),), binary, dtype=torch.bool) if isinstance(binary, bool) else binary
         parts = zip(masks.split(_AT_ONCE), sharp.split(_AT_ONCE), strict=True)
         grids = [self._read_mask(part, image, side, each) for part, each in parts]
         features = self.memory_encoder(image.patches, torch.cat(grids))
@@ -214,10 +215,13 @@ class VideoTracker(nn.Module):
 
     def _remind(self, patches: Float[Tensor, "B C H W"], recalled: Sequence[Recalled]) -> Float[Tensor, "R C H W"]:
         """The image as the memory of each object lets it see it."""
-        memory = memory_tokens(recalled, self.memory_temporal_positional_encoding, self._encode_distance, patches)
         height, width = patches.shape[2:]
         places = to_tokens(grid_positions((height, width), patches.shape[1], patches))
-        return to_grid(self.memory_attention(to_tokens(patches), places, memory, height), (height, width))
+        image, ages, distances = to_tokens(patches), self.memory_temporal_positional_encoding, self._encode_distance
+        groups = in_groups(recalled, objects_at_a_time(patches))
+        memories = (memory_tokens(some, ages, distances, patches) for some in groups)
+        reminded = [self.memory_attention(image, places, memory, height) for memory in memories]
+        return to_grid(torch.cat(reminded), (height, width))
 
     def _encode_distance(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n m"]:
         """How long ago pointers were made, as their positions."""
@@ -270,6 +274,7 @@ def remembered(
     features: Float[Tensor, "R m H W"],
     sizes: Sequence[int],
     dtype: torch.dtype = torch.bfloat16,
+    device: torch.device | None = None,
 ) -> list[FrameMemory]:
     """One memory per bank, each in memory of its own; here, and nowhere else on a frame, the host waits for the device.
 
@@ -278,8 +283,11 @@ def remembered(
         features: What `memorize` made of them.
         sizes: How many objects each bank has.
         dtype: Type that features are kept in. Parity: the original rounds them, whatever the model's type.
+        device: Where all of it is kept; where it is if not given.
     """
     presence, ious = torch.stack([seen.object_score_logits[:, 0].float(), seen.iou_scores.float()]).tolist()
+    device = features.device if device is None else device
+    seen, features = TrackedFrame(*(part.to(device) for part in seen)), features.to(dtype).to(device)
     memories, first = [], 0
     for size in sizes:
         rows = slice(first, first + size)

@@ -156,7 +156,7 @@ def _remember(
     ids, prompted, seen = found
     binary = torch.arange(len(ids), device=image.patches.device) < prompted
     features = tracker.memorize(image, seen.masks, seen.object_score_logits, binary=binary)
-    memories = remembered(seen, features, [1] * len(ids), session.memory_dtype)
+    memories = remembered(seen, features, [1] * len(ids), session.memory_dtype, session.inference_state_device)
     for place, (obj_id, memory) in enumerate(zip(ids, memories, strict=True)):
         if place < prompted:
             session.answered(obj_id, visit.frame_index, memory, limits_of(tracker.config))
