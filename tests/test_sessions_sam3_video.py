@@ -1,6 +1,7 @@
 """What sessions of the video model can do beyond the recorded ones."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,32 @@ class TestSaving:
         again = load_session(tmp_path / "session", Frames(pixel_values(), lambda frame: (frame, SIZE)))
         assert_same([model(again, frame_idx=0)], [model(session, frame_idx=0)])
         assert again.phrases[0].boxes[0].labels.tolist() == [1, 0]
+
+    def test_results_are_kept_where_they_are_wanted_and_the_rest_where_the_model_is(
+        self, model: Sam3VideoModel, tmp_path: Path
+    ) -> None:
+        stream = stream_of("beta")
+        for pixels in pixel_values()[:2]:
+            model.step(stream, pixels)
+        stream.save(tmp_path / "session")
+        load: Any = partial(Sam3VideoProcessor.load_video_session, _WithoutTokenizer())
+        elsewhere = load(tmp_path / "session", inference_state_device="meta", model=model)
+        assert (elsewhere.inference_device.type, elsewhere.inference_state_device.type) == ("cpu", "meta")
+        kept = [*elsewhere.outputs.values(), *elsewhere.delay.results]
+        assert len(kept) == 3
+        assert all(mask.is_meta for result in kept for mask in result.obj_id_to_mask.values())
+        assert not any(part.is_meta for part in elsewhere.buckets[0].bank.conditioning[0].tensors().values())
+        moved = load(tmp_path / "session").to("meta", "cpu")
+        assert all(part.is_meta for part in moved.buckets[0].bank.conditioning[0].tensors().values())
+        assert not any(mask.is_meta for result in moved.delay.results for mask in result.obj_id_to_mask.values())
+
+    def test_a_restored_stream_takes_pictures(self, model: Sam3VideoModel, tmp_path: Path) -> None:
+        stream = stream_of("beta")
+        model.step(stream, pixel_values()[0])
+        stream.save(tmp_path / "session")
+        load: Any = partial(Sam3VideoProcessor.load_video_session, _WithoutTokenizer())
+        restored = load(tmp_path / "session", model=model)
+        assert [result.frame_idx for result in [*restored.step(images()[1]), *restored.finish()]] == [0, 1]
 
     def test_a_session_is_not_written_over_anything(self, tmp_path: Path) -> None:
         (tmp_path / "session").mkdir()

@@ -75,14 +75,19 @@ class Sam3VideoProcessor(Sam3Processor):
         folder: str | Path,
         video: Any = None,
         inference_device: torch.device | str = "cpu",
+        inference_state_device: torch.device | str | None = None,
         processing_device: torch.device | str | None = None,
+        model: Any = None,
     ) -> Sam3VideoInferenceSession:
-        """The session that `save` wrote to a folder; frames as for `init_video_session`.
+        """The session that `save` wrote to a folder; frames, devices and `model` as for `init_video_session`.
 
         Raises:
-            ValueError: The folder holds no session, or a damaged one.
+            ValueError: The folder holds no session, or a damaged one, or the frames are not those of this session.
         """
-        return load_session(folder, self._frames(video, processing_device), inference_device)
+        frames = self._frames(video, processing_device)
+        session = load_session(folder, frames, inference_device, inference_state_device)
+        session.model, session.prepare = model, lambda frame: self._prepare(frame, processing_device)
+        return session
 
     def add_text_prompt(
         self, inference_session: Sam3VideoInferenceSession, text: str | Sequence[str]

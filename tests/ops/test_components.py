@@ -4,7 +4,7 @@ import torch
 from skimage.measure import label
 from tests.support.masks import blobs
 
-from sam3_hf.ops.components import components, small_components, tidy
+from sam3_hf.ops.components import components, small_areas, small_components, tidy
 
 
 def reference(mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -28,6 +28,24 @@ def test_components_equal_those_of_scikit_image(share: float) -> None:
         labels, areas = reference(mask)
         assert_same_partition(found.labels[number], labels)
         assert found.areas[number].tolist() == areas.tolist()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 16, 200, 10000])
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.4, 0.5, 1])
+def test_small_areas_are_those_of_scikit_image(share: float, most: int) -> None:
+    masks = torch.rand(3, 31, 26) < share
+    expected = torch.stack([torch.from_numpy(reference(mask)[1]) for mask in masks])
+    assert small_areas(masks, most).equal(torch.where(expected <= most, expected, 0))
+
+
+def test_a_large_component_in_pieces_is_not_taken_for_small_ones() -> None:
+    # So long a snake, one pixel wide, is not followed to its end.
+    snake = torch.zeros(64, 64, dtype=torch.bool)
+    snake[::2] = True
+    snake[1::4, -1] = snake[3::4, 0] = True
+    assert components(snake[None]).labels.max() == 1
+    assert not small_areas(snake[None], 16).any()
+    assert not small_areas(torch.zeros(0, 4, 4, dtype=torch.bool), 16).any()
 
 
 def test_numbers_go_on_from_mask_to_mask_without_gaps() -> None:

@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sam3_hf.following.seeing import Scene, Sight
-from sam3_hf.following.tracking import Followed, as_frame, follow, memorize_shown, new_bucket, remember, replaced
+from sam3_hf.following.tracking import Followed, as_frame, follow, memorize_shown, new_buckets, remember, replaced
 from sam3_hf.tracker.prompts import Clicks
 from sam3_hf.tracker.video_tracker import Hint, TrackedFrame, held
 from sam3_hf.video.bucket import Bucket, all_ids
 from sam3_hf.video.cleaning import cleaned
 from sam3_hf.video.concept_session import NO_PHRASE, Sam3VideoInferenceSession
 from sam3_hf.video.prompts import ObjectPrompt
-from sam3_hf.video.results import Sam3VideoSegmentationOutput, enlarged
+from sam3_hf.video.results import Sam3VideoSegmentationOutput, enlarged, kept_masks
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def _answer(scene: Scene, number: int, said: ObjectPrompt) -> TrackedFrame:
     row = 0 if bucket is None else bucket.ids.index(number)
     answer = _ask(tracker, sight, said, None if known is None else known.masks[row : row + 1])
     if bucket is None:
-        bucket = new_bucket(tracker, sight, [number], answer, scene.visit, session.memory_dtype)
+        (bucket,) = new_buckets(tracker, sight, [[number]], answer, scene.visit, session.memory_dtype)
         session.buckets.append(bucket)
     else:
         if known is None and len(bucket.ids) > 1:
@@ -116,10 +116,11 @@ def _correct(
 ) -> None:
     """Put objects into a result as they were just found; what the user points at is shown."""
     scores = frame.object_score_logits[:, 0].float().sigmoid().tolist()
-    for row, number in enumerate(ids):
-        result.obj_id_to_mask[number] = frame.masks[row].float().to(session.inference_state_device)
-        result.obj_id_to_tracker_score[number] = scores[row]
-        result.suppressed_obj_ids.discard(number)
+    result.obj_id_to_mask |= kept_masks(
+        dict(zip(ids, frame.masks[:, 0].float(), strict=True)), session.inference_state_device
+    )
+    result.obj_id_to_tracker_score |= dict(zip(ids, scores, strict=True))
+    result.suppressed_obj_ids.difference_update(ids)
     result.object_ids = session.obj_ids
     result.removed_obj_ids = set(session.register.removed)
     result.obj_id_to_score = dict(session.register.score)

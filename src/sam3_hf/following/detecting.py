@@ -14,9 +14,11 @@ from sam3_hf.following.seeing import Sight
 from sam3_hf.modeling_outputs import Sam3TextEncoderOutput
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.ops.boxes import inverse_sigmoid
-from sam3_hf.video.detections import Detections, choose, join
+from sam3_hf.ops.rows import on_device
+from sam3_hf.video.detections import Detections, choose
 from sam3_hf.video.phrases import Phrase, pad_boxes
 
+_BOXES = ("input_boxes", "input_boxes_labels")
 # Scores are kept within the sigmoid of this.
 _LIMIT = 10.0
 
@@ -30,9 +32,9 @@ def detect(
         return Detections.none(sight.image.patches.new_zeros(0, size, size))
     boxes = pad_boxes(list(phrases.values()), frame_index)
     device = sight.image.patches.device
-    given = {} if boxes is None else {"input_boxes": boxes[0].to(device), "input_boxes_labels": boxes[1].to(device)}
+    given = {} if boxes is None else dict(zip(_BOXES, (part.to(device, non_blocking=True) for part in boxes), strict=True))
     found = detector(vision_embeds=sight.vision, text_embeds=_texts(detector, list(phrases.values())), **given)
-    return join([_of_row(found, row, number, config) for row, number in enumerate(phrases)])
+    return _chosen(found, list(phrases), config)
 
 
 def _texts(detector: Sam3Model, phrases: list[Phrase]) -> Any:
@@ -48,16 +50,18 @@ def _texts(detector: Sam3Model, phrases: list[Phrase]) -> Any:
     )
 
 
-def _of_row(found: Any, row: int, number: int, config: Sam3VideoConfig) -> Detections:
-    """The detections of one phrase, in the order of the queries."""
-    scores = _scores(found.pred_logits[row], found.presence_logits[row])
-    logits = found.pred_masks[row].float()
+def _chosen(found: Any, numbers: list[int], config: Sam3VideoConfig) -> Detections:
+    """The detections of all phrases, phrase after phrase, in the order of the queries."""
+    scores = _scores(found.pred_logits, found.presence_logits)
     overlap = config.det_nms_thresh if config.det_nms_thresh > 0 else None
-    kept = choose(scores, logits, config.score_threshold_detection, overlap).nonzero()[:, 0]
-    return Detections(scores[kept], found.pred_boxes[row][kept], logits[kept], [number] * len(kept))
+    places = choose(scores, found.pred_masks, config.score_threshold_detection, overlap)
+    rows = on_device(places, scores)
+    phrases = [numbers[place // scores.shape[1]] for place in places]
+    boxes, logits = found.pred_boxes.flatten(0, 1)[rows], found.pred_masks.flatten(0, 1)[rows].float()
+    return Detections(scores.flatten()[rows], boxes, logits, phrases)
 
 
-def _scores(logits: Float[Tensor, "Q"], presence: Float[Tensor, "1"]) -> Float[Tensor, "Q"]:
+def _scores(logits: Float[Tensor, "P Q"], presence: Float[Tensor, "P 1"]) -> Float[Tensor, "P Q"]:
     """How sure each query is that it is one of the things, given that there are any."""
     sure = logits.float().sigmoid() * presence.float().sigmoid()
     # Parity: the product goes back to a logit, which cannot be large, and forth again.

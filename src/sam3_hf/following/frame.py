@@ -10,14 +10,15 @@ from torch import Tensor
 
 from sam3_hf.following.detecting import detect
 from sam3_hf.following.seeing import Scene
-from sam3_hf.following.tracking import Followed, follow, memorize_found, new_bucket, remember, show
+from sam3_hf.following.tracking import Followed, follow, memorize_found, new_buckets, remember, show
+from sam3_hf.ops.rows import on_device
 from sam3_hf.video.cleaning import cleaned
 from sam3_hf.video.concept_session import NO_PHRASE, Sam3VideoInferenceSession
 from sam3_hf.video.detections import Detections
 from sam3_hf.video.evidence import Tracks, gather
 from sam3_hf.video.overlaps import GIVEN_UP
 from sam3_hf.video.planning import Plan, plan_frame
-from sam3_hf.video.results import Sam3VideoSegmentationOutput
+from sam3_hf.video.results import Sam3VideoSegmentationOutput, kept_masks
 
 
 @torch.no_grad()
@@ -63,8 +64,8 @@ def _without(tracks: Tracks, erased: list[int]) -> Float[Tensor, "T h w"]:
     """Masks, some of them emptied."""
     if not erased:
         return tracks.logits
-    rows = torch.tensor([number in erased for number in tracks.ids], device=tracks.logits.device)
-    return tracks.logits.masked_fill(rows[:, None, None], GIVEN_UP)
+    rows = on_device([tracks.ids.index(number) for number in erased], tracks.logits)
+    return tracks.logits.index_fill(0, rows, GIVEN_UP)
 
 
 def _started_anew(scene: Scene, followed: Followed, detections: Detections, plan: Plan) -> Followed:
@@ -73,7 +74,7 @@ def _started_anew(scene: Scene, followed: Followed, detections: Detections, plan
     if not anew:
         return followed
     homes = [next(n for n, bucket in enumerate(followed.buckets) if number in bucket.ids) for number in anew]
-    logits = detections.logits[list(anew.values())]
+    logits = detections.logits[on_device(list(anew.values()), detections.logits)]
     return followed.where(anew, show(scene.parts.tracker, scene.sight, logits, homes, scene.session.video_size))
 
 
@@ -85,29 +86,33 @@ def _remember(scene: Scene, followed: Followed, tracks: Tracks, plan: Plan) -> N
 
 
 def _add_new(scene: Scene, detections: Detections, plan: Plan) -> None:
-    """New objects of each phrase are shown to the tracker and remembered together."""
+    """New objects are shown to the tracker; those of each phrase are remembered together."""
     session, tracker = scene.session, scene.parts.tracker
     by_phrase: dict[int, list[int]] = {}
     for number in plan.born:
         by_phrase.setdefault(session.register.phrase[number], []).append(number)
-    for ids in by_phrase.values():
-        logits = detections.logits[[plan.born[number] for number in ids]]
-        frame = show(tracker, scene.sight, logits, [0] * len(ids), session.video_size)
-        session.buckets.append(new_bucket(tracker, scene.sight, ids, frame, scene.visit, session.memory_dtype))
+    if not by_phrase:
+        return
+    groups = list(by_phrase.values())
+    places = [plan.born[number] for ids in groups for number in ids]
+    homes = [home for home, ids in enumerate(groups) for _ in ids]
+    logits = detections.logits[on_device(places, detections.logits)]
+    frame = show(tracker, scene.sight, logits, homes, session.video_size)
+    session.buckets += new_buckets(tracker, scene.sight, groups, frame, scene.visit, session.memory_dtype)
 
 
 def _result(scene: Scene, tracks: Tracks, detections: Detections, plan: Plan) -> Sam3VideoSegmentationOutput:
     """What is said of the frame: objects that were there before it, also those that go now, and new ones."""
-    register, device = scene.session.register, scene.session.inference_state_device
+    register = scene.session.register
     masks = dict(zip(tracks.ids, tracks.logits, strict=True))
     anew = plan.reconditioning
     masks |= {number: detections.logits[anew.detections[number]] for number in anew.shown if number in anew.detections}
-    fresh = cleaned(detections.logits[list(plan.born.values())], scene.parts.config.fill_hole_area)
-    masks |= dict(zip(plan.born, fresh, strict=True))
+    found = detections.logits[on_device(list(plan.born.values()), detections.logits)]
+    masks |= dict(zip(plan.born, cleaned(found, scene.parts.config.fill_hole_area), strict=True))
     scores = dict(zip(tracks.ids, plan.track_scores, strict=True))
     return Sam3VideoSegmentationOutput(
         object_ids=plan.ids,
-        obj_id_to_mask={number: mask[None].to(device) for number, mask in masks.items()},
+        obj_id_to_mask=kept_masks(masks, scene.session.inference_state_device),
         obj_id_to_score=dict(register.score),
         obj_id_to_tracker_score=scores | {number: register.score[number] for number in plan.born},
         removed_obj_ids=set(register.removed),

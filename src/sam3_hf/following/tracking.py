@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sam3_hf.following.seeing import Sight
+from sam3_hf.ops.rows import on_device
 from sam3_hf.tracker.video_tracker import TrackedFrame, remembered
 from sam3_hf.video.bucket import Bucket, all_ids
 from sam3_hf.video.memory_selection import Visit, limits_of
@@ -53,7 +54,7 @@ def follow(tracker: Any, sight: Sight, buckets: list[Bucket], visit: Visit) -> F
     for bucket in buckets:
         shown = bucket.bank.conditioning.get(visit.frame_index)
         if shown is None:
-            parts.append(tracked.rows(range(row, row + len(bucket.ids))))  # pyright: ignore
+            parts.append(TrackedFrame(*(part[row : row + len(bucket.ids)] for part in tracked)))  # pyright: ignore
             row += len(bucket.ids)
         else:
             parts.append(as_frame(shown))
@@ -64,13 +65,13 @@ def as_frame(memory: FrameMemory) -> TrackedFrame:
     """What is remembered of a frame, as if it had just been found."""
     if memory.masks is None:
         raise ValueError("The masks of this frame were let go.")
-    quality = torch.tensor(memory.ious, device=memory.pointers.device)
+    quality = torch.tensor(memory.ious).to(memory.pointers.device, non_blocking=True)
     return TrackedFrame(memory.masks, memory.object_score_logits, memory.pointers, quality)
 
 
 def replaced(frame: TrackedFrame, rows: Sequence[int], news: TrackedFrame) -> TrackedFrame:
     """The same frame, with something new known of some rows."""
-    index = torch.tensor(rows, device=frame.masks.device)
+    index = on_device(rows, frame.masks)
     return TrackedFrame(*(old.index_copy(0, index, new.to(old)) for old, new in zip(frame, news, strict=True)))
 
 
@@ -136,11 +137,12 @@ def _one_by_one(masks: Bool[Tensor, "R 1 H W"], groups: Sequence[int]) -> Bool[T
     return left
 
 
-def new_bucket(
-    tracker: Any, sight: Sight, ids: list[int], frame: TrackedFrame, visit: Visit, dtype: torch.dtype
-) -> Bucket:
-    """Objects that are shown for the first time."""
-    bucket = Bucket(ids, MemoryBank(len(ids), limits_of(tracker.config)))
-    followed = Followed(frame, [bucket])
-    remember(followed, memorize_shown(tracker, sight, frame), visit, dtype, shown=ids)
-    return bucket
+def new_buckets(
+    tracker: Any, sight: Sight, ids: Sequence[list[int]], frame: TrackedFrame, visit: Visit, dtype: torch.dtype
+) -> list[Bucket]:
+    """Objects that are shown for the first time, in the order of `frame`; one bucket for each list of ids."""
+    buckets = [Bucket(some, MemoryBank(len(some), limits_of(tracker.config))) for some in ids]
+    parts = [TrackedFrame(*each) for each in zip(*(part.split([len(s) for s in ids]) for part in frame), strict=True)]
+    features = torch.cat([memorize_shown(tracker, sight, part) for part in parts])
+    remember(Followed(frame, buckets), features, visit, dtype, shown=all_ids(buckets))
+    return buckets

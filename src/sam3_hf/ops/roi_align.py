@@ -48,7 +48,8 @@ def roi_align(
         The pooled features, in the dtype of `grid`; positions are computed in float32.
     """
     height, width = grid.shape[-2:]
-    x1, y1, x2, y2 = (boxes_xyxy.float() * boxes_xyxy.new_tensor([width, height] * 2, dtype=torch.float32)).unbind(-1)
+    edges = zip(boxes_xyxy.float().unbind(-1), (width, height, width, height), strict=True)
+    x1, y1, x2, y2 = (edge * length for edge, length in edges)
     rows = _axis_weights(y1, y2, side, height).to(grid.dtype)
     columns = _axis_weights(x1, x2, side, width).to(grid.dtype)
     pooled_rows = torch.einsum("bnih,bchw->bnciw", rows, grid)

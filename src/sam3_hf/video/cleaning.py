@@ -6,7 +6,7 @@ logits [N, h, w] -> the same, with new values in holes and pieces of at most so 
 from jaxtyping import Float
 from torch import Tensor
 
-from sam3_hf.ops.components import components
+from sam3_hf.ops.components import small_areas
 
 # What pixels of a filled hole and of a removed piece become: just inside, just outside.
 _FILLED, _REMOVED = 0.1, -0.1
@@ -20,8 +20,7 @@ def cleaned(logits: Float[Tensor, "N h w"], area: int) -> Float[Tensor, "N h w"]
     """
     if area <= 0 or not len(logits):
         return logits
-    holes = components(logits <= 0).areas
-    filled = logits.masked_fill((holes > 0) & (holes <= area), _FILLED)
-    pieces = components(filled > 0).areas
+    filled = logits.masked_fill(small_areas(logits <= 0, area) > 0, _FILLED)
+    pieces = small_areas(filled > 0, area)
     limit = (filled > 0).sum((1, 2), keepdim=True).div(2, rounding_mode="floor").clamp(max=area)
     return filled.masked_fill((pieces > 0) & (pieces <= limit), _REMOVED)

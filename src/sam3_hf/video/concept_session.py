@@ -13,16 +13,17 @@ from torch import Tensor
 from sam3_hf.video.bucket import Bucket, all_ids
 from sam3_hf.video.delay import Delay
 from sam3_hf.video.frames import Frames, Prepare
-from sam3_hf.video.phrases import Boxes, Phrase
+from sam3_hf.video.phrases import Boxes, Phrase, Phrases
 from sam3_hf.video.prompts import ObjectPrompt
 from sam3_hf.video.register import Register
 from sam3_hf.video.results import Sam3VideoSegmentationOutput
+from sam3_hf.video.session_frames import SessionFrames
 
 # What objects belong to that were clicked and not found by a phrase.
 NO_PHRASE = -1
 
 
-class Sam3VideoInferenceSession:
+class Sam3VideoInferenceSession(SessionFrames):
     """State of a video. Nothing in it grows with the length of the video unless `keep_outputs` asks for that.
 
     Args:
@@ -71,37 +72,21 @@ class Sam3VideoInferenceSession:
     ) -> None:
         if video is not None and frames is not None:
             raise ValueError("Pass video (frames as the model takes them) or frames, not both.")
-        self.inference_device, self.inference_state_device = inference_device, inference_state_device
-        self.video_storage_device = video_storage_device
-        self.dtype: torch.dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.max_vision_features_cache_size = max(1, max_vision_features_cache_size)
-        self.keep_outputs, self.memory_dtype = keep_outputs, memory_dtype
-        self.video_height, self.video_width = video_height, video_width
+        size = (video_height, video_width)
         if video is not None:
-            size = (video_height or video.shape[-2], video_width or video.shape[-1])
-            frames = Frames(video, lambda frame: (frame, size))
-        self.frames = frames
+            told = (video_height or video.shape[-2], video_width or video.shape[-1])
+            frames = Frames(video, lambda frame: (frame, told))
         if frames is not None:
-            self.video_height, self.video_width = frames.size
+            size = frames.size
+        super().__init__(frames, size, inference_device, dtype, max_vision_features_cache_size)
+        self.inference_state_device = torch.device(inference_state_device)
+        self.video_storage_device = torch.device(video_storage_device)
+        self.keep_outputs, self.memory_dtype = keep_outputs, memory_dtype
         self.model, self.prepare = model, prepare
         self.streamed: dict[int, Tensor] = {}
-        self.phrases: dict[int, Phrase] = {}
-        self.next_phrase = 0
-        self.reset_inference_session()
+        self.reset_state()
 
     # Frames.
-
-    @property
-    def num_frames(self) -> int | None:
-        """How many frames the video has, if that is known."""
-        return None if self.frames is None else self.frames.length
-
-    @property
-    def video_size(self) -> tuple[int, int] | None:
-        """Height and width in pixels, if they are known."""
-        if self.video_height is None or self.video_width is None:
-            return None
-        return self.video_height, self.video_width
 
     def add_new_frame(self, pixel_values: Tensor, frame_idx: int | None = None) -> int:
         """Take a frame of a stream, and let go of the one before; returns its number."""
@@ -114,19 +99,10 @@ class Sam3VideoInferenceSession:
         self.features.pop(frame_idx, None)
         return frame_idx
 
-    def get_frame(self, frame_idx: int) -> Float[Tensor, "3 S S"]:
-        """A frame as the model takes it, on the model's device.
-
-        Raises:
-            ValueError: There is no such frame, or it was let go.
-        """
-        if self.frames is not None:
-            frame = self.frames.read(frame_idx)[0]
-        elif frame_idx in self.streamed:
-            frame = self.streamed[frame_idx]
-        else:
+    def _streamed_frame(self, frame_idx: int) -> Float[Tensor, "3 S S"]:
+        if frame_idx not in self.streamed:
             raise ValueError(f"There is no frame {frame_idx}: only the last frame of a stream is kept.")
-        return frame.to(self.inference_device, self.dtype, non_blocking=True)
+        return self.streamed[frame_idx]
 
     def keep_features(self, frame_idx: int, features: Any) -> None:
         """Keep what was seen on a frame, in place of the oldest if there are too many."""
@@ -139,16 +115,11 @@ class Sam3VideoInferenceSession:
     @property
     def prompts(self) -> dict[int, str]:
         """The texts that are looked for, by number."""
-        return {number: phrase.text for number, phrase in self.phrases.items()}
+        return self.phrases.texts
 
     def add_phrase(self, phrase: Phrase) -> int:
         """Look for something more; returns its number, that of the same text if it is looked for already."""
-        for number, known in self.phrases.items():
-            if known.text == phrase.text and known.everywhere == phrase.everywhere:
-                return number
-        number, self.next_phrase = self.next_phrase, self.next_phrase + 1
-        self.phrases[number] = phrase
-        return number
+        return self.phrases.add(phrase)
 
     def add_boxes(self, prompt_id: int, frame_idx: int, boxes: Boxes) -> None:
         """Show examples on a frame, in place of those that were shown there before."""
@@ -160,10 +131,7 @@ class Sam3VideoInferenceSession:
         Raises:
             ValueError: That is not looked for.
         """
-        found = [number for number, phrase in self.phrases.items() if prompt in (number, phrase.text)]
-        if not found:
-            raise ValueError(f"{prompt!r} is not looked for; there are {self.prompts}.")
-        return found[0]
+        return self.phrases.find(prompt)
 
     def remove_prompt(self, prompt: int | str, keep_objects: bool = False) -> None:
         """Stop looking for something; its objects go, or are followed on without it."""
@@ -207,7 +175,7 @@ class Sam3VideoInferenceSession:
         Raises:
             ValueError: There is no such frame, or it was let go.
         """
-        if frame_idx not in self.streamed and (self.frames is None or not self.frames.has(frame_idx)):
+        if frame_idx not in self.streamed and not self.has_frame(frame_idx):
             raise ValueError(f"There is no frame {frame_idx}, or it is a frame of a stream that has gone by.")
         waiting = self.pending.setdefault(frame_idx, {})
         earlier = None if clear_old_inputs else waiting.get(obj_id) or self.clicks.get(frame_idx, {}).get(obj_id)
@@ -277,6 +245,20 @@ class Sam3VideoInferenceSession:
 
         save_session(self, folder)
 
+    def to(
+        self, device: torch.device | str, state_device: torch.device | str | None = None
+    ) -> "Sam3VideoInferenceSession":
+        """Move to the device where the model runs now; results are kept there too if not told otherwise."""
+        self.inference_device = torch.device(device)
+        self.inference_state_device = torch.device(state_device or device)
+        self.features.clear()
+        self.phrases.forget_features()
+        for bucket in self.buckets:
+            bucket.bank = bucket.bank.to(self.inference_device)
+        for result in [*self.outputs.values(), *(() if self.delay is None else self.delay.results)]:
+            result.move(self.inference_state_device)
+        return self
+
     # Starting anew.
 
     def reset_inference_session(self) -> None:
@@ -293,8 +275,7 @@ class Sam3VideoInferenceSession:
 
     def reset_state(self) -> None:
         """Forget phrases too: as right after opening."""
-        self.phrases.clear()
-        self.next_phrase = 0
+        self.phrases = Phrases()
         self.reset_inference_session()
 
     reset_tracking_data = reset_inference_session

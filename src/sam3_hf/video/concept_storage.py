@@ -14,7 +14,7 @@ from sam3_hf.video.bucket import Bucket
 from sam3_hf.video.concept_session import Sam3VideoInferenceSession
 from sam3_hf.video.delay import Delay, Waiting
 from sam3_hf.video.frames import Frames
-from sam3_hf.video.phrases import Boxes, Phrase
+from sam3_hf.video.phrases import Boxes, Phrase, Phrases
 from sam3_hf.video.prompts import ObjectPrompt
 from sam3_hf.video.register import Register
 from sam3_hf.video.results import Sam3VideoSegmentationOutput
@@ -36,7 +36,11 @@ def save_session(session: Sam3VideoInferenceSession, folder: str | Path) -> None
     values: dict[str, Any] = {name: getattr(session, name) for name in _PLAIN}
     values |= {name: str(getattr(session, name)).removeprefix("torch.") for name in _TYPES}
     values |= {"num_frames": session.num_frames, "has_video": session.frames is not None}
-    values |= {"last_frame": session.last_frame, "touched": sorted(session.touched), "next_phrase": session.next_phrase}
+    values |= {
+        "last_frame": session.last_frame,
+        "touched": sorted(session.touched),
+        "next_phrase": session.phrases.next_number,
+    }
     values["register"] = _store_register(session.register)
     values["phrases"] = [_store_phrase(number, phrase, tensors) for number, phrase in session.phrases.items()]
     values["buckets"] = [_store_bucket(place, bucket, tensors) for place, bucket in enumerate(session.buckets)]
@@ -54,9 +58,18 @@ def save_session(session: Sam3VideoInferenceSession, folder: str | Path) -> None
 
 
 def load_session(
-    folder: str | Path, frames: Frames | None, inference_device: torch.device | str = "cpu"
+    folder: str | Path,
+    frames: Frames | None,
+    inference_device: torch.device | str = "cpu",
+    inference_state_device: torch.device | str | None = None,
 ) -> Sam3VideoInferenceSession:
     """The session that was saved; with the same model and frames it goes on exactly as the first would have.
+
+    Args:
+        folder: Where it was saved.
+        frames: The same frames again; none for a stream.
+        inference_device: Where the model runs now.
+        inference_state_device: Where results are kept now.
 
     Raises:
         ValueError: Nothing was saved there, it is damaged, or the frames are not those of this session.
@@ -67,17 +80,20 @@ def load_session(
     length = None if frames is None else frames.length
     if None not in (values["num_frames"], length) and values["num_frames"] != length:
         raise ValueError(f"{folder} is the session of {values['num_frames']} frames; these are {length}.")
-    tensors = {name: tensor.to(inference_device) for name, tensor in tensors.items()}
     options = {name: values[name] for name in ("max_vision_features_cache_size", "keep_outputs")}
     options |= {name: getattr(torch, values[name]) for name in _TYPES}
-    session = Sam3VideoInferenceSession(
-        frames=frames, inference_device=inference_device, inference_state_device=inference_device, **options
-    )
+    session = Sam3VideoInferenceSession(frames=frames, video_storage_device=inference_device, **options)
     session.video_height, session.video_width = values["video_height"], values["video_width"]
+    _restore(session, values, tensors)
+    return session.to(inference_device, inference_state_device)
+
+
+def _restore(session: Sam3VideoInferenceSession, values: dict[str, Any], tensors: _Tensors) -> None:
+    """What was known of the video."""
     session.last_frame, session.touched = values["last_frame"], set(values["touched"])
-    session.next_phrase = values["next_phrase"]
     session.register = _restored_register(values["register"])
-    session.phrases = {each["number"]: _restored_phrase(each, tensors) for each in values["phrases"]}
+    phrases = {each["number"]: _restored_phrase(each, tensors) for each in values["phrases"]}
+    session.phrases = Phrases(phrases, values["next_phrase"])
     session.buckets = [_restored_bucket(place, each, tensors) for place, each in enumerate(values["buckets"])]
     session.clicks = _restored_clicks("clicks", values["clicks"], tensors)
     session.pending = _restored_clicks("pending", values["pending"], tensors)
@@ -88,7 +104,6 @@ def load_session(
         session.delay.waiting.extend(
             Waiting(_restored_result(each, tensors), set(each["unconfirmed"])) for each in values["waiting"]
         )
-    return session
 
 
 def _store_register(register: Register) -> dict[str, Any]:
@@ -149,7 +164,7 @@ def _restored_clicks(kind: str, entries: list[Any], tensors: _Tensors) -> dict[i
     clicks: dict[int, dict[int, ObjectPrompt]] = {}
     for frame, number in entries:
         name = f"{kind}.{frame}.{number}"
-        parts = [tensors[f"{name}.points"].cpu(), tensors[f"{name}.labels"].cpu(), tensors.get(f"{name}.mask")]
+        parts = [tensors[f"{name}.points"], tensors[f"{name}.labels"], tensors.get(f"{name}.mask")]
         clicks.setdefault(frame, {})[number] = ObjectPrompt(*parts)
     return clicks
 

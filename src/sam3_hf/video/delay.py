@@ -40,6 +40,11 @@ class Delay:
         self.waiting.append(Waiting(result, set(register.unconfirmed)))
         return [self._release(register)] if len(self.waiting) > self.latency else []
 
+    @property
+    def results(self) -> list[Sam3VideoSegmentationOutput]:
+        """What waits, oldest first."""
+        return [waiting.result for waiting in self.waiting]
+
     def correct(self, result: Sam3VideoSegmentationOutput) -> None:
         """Put a corrected result in the place of the one that waits."""
         for place, waiting in enumerate(self.waiting):

@@ -5,11 +5,11 @@ scores [P, Q], boxes [P, Q, 4], mask logits [P, Q, h, w] of P phrases -> those t
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sam3_hf.ops.nms import keep_first
 from sam3_hf.video.overlaps import mask_iou
 
 
@@ -29,19 +29,37 @@ class Detections(NamedTuple):
 
 
 def choose(
-    scores: Float[Tensor, "Q"], logits: Float[Tensor, "Q h w"], threshold: float | int, overlap: float | int | None
-) -> Bool[Tensor, "Q"]:
-    """Which detections exceed the score `threshold` and overlap no better one by more than `overlap` (if given)."""
-    sure = scores > threshold
+    scores: Float[Tensor, "P Q"],
+    logits: Float[Tensor, "P Q h w"],
+    threshold: float | int,
+    overlap: float | int | None,
+) -> list[int]:
+    """Which queries, counted through all phrases, exceed the score `threshold` and are no worse doubles.
+
+    Args:
+        scores: How sure each query is.
+        logits: Its mask.
+        threshold: Score that has to be exceeded.
+        overlap: Of two of a phrase that overlap by more than this, the better one stays; `None` keeps both.
+    """
+    places = (scores > threshold).flatten().nonzero()[:, 0]
     if overlap is None:
-        return sure
-    order = torch.where(sure, scores, -1).argsort(descending=True, stable=True)[: int(sure.sum())]
-    masks = logits[order] > 0
-    overlapping = (mask_iou(masks, masks) > overlap).triu(diagonal=1)
-    return torch.zeros_like(sure).index_fill(0, order[keep_first(overlapping)], True)
+        return places.tolist()
+    order = places[scores.flatten()[places].argsort(descending=True, stable=True)]
+    masks = logits.flatten(0, 1)[order] > 0
+    overlapping = mask_iou(masks, masks) > overlap
+    # One piece for the host, which goes through it faster than a device that has to be asked after every step.
+    table = torch.cat([order[:, None], overlapping.long()], 1).cpu().numpy()
+    numbers, double = table[:, 0], table[:, 1:].astype(bool)
+    owners = numbers // scores.shape[1]
+    kept = _without_doubles(double & (owners[:, None] == owners))
+    return sorted(numbers[kept].tolist())
 
 
-def join(parts: list[Detections]) -> Detections:
-    """The detections of several phrases, one after the other."""
-    tensors = [torch.cat(values) for values in list(zip(*parts, strict=True))[:3]]
-    return Detections(*tensors, phrases=[phrase for part in parts for phrase in part.phrases])
+def _without_doubles(overlapping: Bool[np.ndarray, "N N"]) -> list[int]:
+    """Best first: each stays unless a better one that stays overlaps it."""
+    kept: list[int] = []
+    for place in range(len(overlapping)):
+        if not overlapping[kept, place].any():
+            kept.append(place)
+    return kept

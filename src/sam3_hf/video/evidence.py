@@ -76,7 +76,8 @@ def gather(detections: Detections, tracks: Tracks, searched: Collection[int]) ->
 
 def _relative_boxes(masks: Bool[Tensor, "N h w"]) -> Float[Tensor, "N 4"]:
     height, width = masks.shape[1:]
-    return boxes_of(masks) / torch.tensor([width, height, width, height], device=masks.device)
+    size = torch.tensor([width, height, width, height])
+    return boxes_of(masks) / size.to(masks.device, non_blocking=True)
 
 
 def _box_iou(ones: Float[Tensor, "N 4"], others: Float[Tensor, "M 4"]) -> Float[Tensor, "N M"]:

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sam3_hf.ops.rows import on_device
+
 # A pixel that an object has to give up has at most this logit.
 GIVEN_UP = -10.0
 # An object that keeps less of its area than this, once contested pixels are given away, is hidden by others.
@@ -37,7 +39,7 @@ def without_hidden(logits: Float[Tensor, "N H W"], groups: Sequence[int]) -> Flo
     """Erase objects that others of their group cover almost wholly; the others stay as they are, overlaps included."""
     erased = logits.clone()
     for group in set(groups):
-        rows = [row for row, other in enumerate(groups) if other == group]
+        rows = on_device([row for row, other in enumerate(groups) if other == group], logits)
         erased[rows] = _without_hidden(logits[rows])
     return erased
 
@@ -48,7 +50,7 @@ def without_contested(
     """Leave every pixel to the object of its group with the best score; of equal ones the first keeps it."""
     kept = masks.clone()
     for group in set(groups):
-        rows = [row for row, other in enumerate(groups) if other == group]
+        rows = on_device([row for row, other in enumerate(groups) if other == group], masks)
         # Parity: a score that is not positive owns no pixel once objects meet.
         claims = masks[rows] * scores[rows][:, None, None]
         owner = claims.argmax(0) == torch.arange(len(rows), device=masks.device)[:, None, None]

@@ -3,6 +3,7 @@
 text -> tokens, features computed once; boxes by frame -> rows for the detector
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,6 +43,48 @@ class Phrase:
     def searched_on(self, frame_index: int, every: int) -> bool:
         """Whether it is looked for on a frame."""
         return frame_index in self.boxes or (self.everywhere and frame_index % every == 0)
+
+
+class Phrases(dict[int, Phrase]):
+    """What is looked for, by number; the number of what is no longer looked for is not given again.
+
+    Attributes:
+        next_number: The number that the next phrase gets.
+    """
+
+    def __init__(self, known: Mapping[int, Phrase] | None = None, next_number: int = 0) -> None:
+        super().__init__(known or {})
+        self.next_number = next_number
+
+    @property
+    def texts(self) -> dict[int, str]:
+        """Only the words."""
+        return {number: phrase.text for number, phrase in self.items()}
+
+    def add(self, phrase: Phrase) -> int:
+        """The number of a phrase; that of the same text if it is looked for already."""
+        for number, known in self.items():
+            if known.text == phrase.text and known.everywhere == phrase.everywhere:
+                return number
+        self[self.next_number] = phrase
+        self.next_number += 1
+        return self.next_number - 1
+
+    def find(self, prompt: int | str) -> int:
+        """The number of a text, or the number itself.
+
+        Raises:
+            ValueError: That is not looked for.
+        """
+        found = [number for number, phrase in self.items() if prompt in (number, phrase.text)]
+        if not found:
+            raise ValueError(f"{prompt!r} is not looked for; there are {self.texts}.")
+        return found[0]
+
+    def forget_features(self) -> None:
+        """Have the text encoder read all texts again, where the model runs now."""
+        for phrase in self.values():
+            phrase.features = None
 
 
 def pad_boxes(phrases: list[Phrase], frame_index: int) -> tuple[Float[Tensor, "P N 4"], Int[Tensor, "P N"]] | None:

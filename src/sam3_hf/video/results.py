@@ -52,6 +52,10 @@ class Sam3VideoSegmentationOutput(ModelOutput):
         changed: dict[str, Any] = {**self, "obj_id_to_mask": masks, "object_ids": ids}
         return Sam3VideoSegmentationOutput(**changed)
 
+    def move(self, device: torch.device) -> None:
+        """Have all masks on a device."""
+        self.obj_id_to_mask = {number: mask.to(device) for number, mask in self.obj_id_to_mask.items()}
+
     @property
     def visible_ids(self) -> list[int]:
         """Objects to be shown, as far as is known without their masks; ascending."""
@@ -85,6 +89,13 @@ def show(result: Sam3VideoSegmentationOutput, size: tuple[int, int], share: str 
     groups = {"all": [0] * len(ids), "prompt": [result.obj_id_to_prompt_id.get(n, -1) for n in ids]}
     kept = without_contested(masks, scores, groups.get(share, list(range(len(ids)))))
     return Shown(ids, [result.obj_id_to_score[n] for n in ids], boxes_of(masks), kept)
+
+
+def kept_masks(masks: dict[int, Float[Tensor, "h w"]], device: torch.device) -> dict[int, Float[Tensor, "1 h w"]]:
+    """Masks of one size where they are kept; all of them are brought there at once."""
+    if not masks:
+        return {}
+    return dict(zip(masks, torch.stack(list(masks.values()))[:, None].to(device), strict=True))
 
 
 def enlarged(logits: list[Float[Tensor, "1 _ _"]], size: tuple[int, int]) -> Float[Tensor, "N H W"]:

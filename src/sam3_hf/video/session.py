@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sam3_hf.video.frames import Frames
-from sam3_hf.video.objects import FollowedObject, joint_score
+from sam3_hf.video.objects import FollowedObject, cut_out, joint_scores
 from sam3_hf.video.prompts import ObjectPrompt
+from sam3_hf.video.session_frames import SessionFrames
 from sam3_hf.video.session_storage import read_session, save_session
 from sam3_hf.video.state import FrameMemory, MemoryLimits
 
@@ -29,7 +30,7 @@ class Plan(NamedTuple):
     absent: list[int]
 
 
-class Sam3TrackerVideoInferenceSession:
+class Sam3TrackerVideoInferenceSession(SessionFrames):
     """All that is known of the objects in one video; models hold nothing of it.
 
     Args:
@@ -61,14 +62,12 @@ class Sam3TrackerVideoInferenceSession:
         keep_all: bool = False,
         joint: bool = False,
     ) -> None:
-        self.frames = video if video is None or isinstance(video, Frames) else Frames(video, _already_prepared)
+        frames = video if video is None or isinstance(video, Frames) else Frames(video, _already_prepared)
         known = video.size if isinstance(video, Frames) else (None, None)
-        self.video_height = known[0] if video_height is None else int(video_height)
-        self.video_width = known[1] if video_width is None else int(video_width)
-        self.inference_device = torch.device(inference_device)
+        told = (video_height, video_width)
+        size = [mine if given is None else int(given) for given, mine in zip(told, known, strict=True)]
+        super().__init__(frames, (size[0], size[1]), inference_device, dtype, max_vision_features_cache_size)
         self.inference_state_device = torch.device(inference_state_device or inference_device)
-        self.dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.max_vision_features_cache_size = max(1, max_vision_features_cache_size)
         self.memory_dtype, self.keep_all, self.joint = memory_dtype, keep_all, joint
         self.objects: dict[int, FollowedObject] = {}
         self.seen: dict[int, Any] = {}
@@ -121,11 +120,6 @@ class Sam3TrackerVideoInferenceSession:
         return self
 
     @property
-    def num_frames(self) -> int | None:
-        """Frames of the video, if that is known."""
-        return None if self.frames is None else self.frames.length
-
-    @property
     def obj_ids(self) -> list[int]:
         """Ids of all objects, in the order they came."""
         return list(self.objects)
@@ -155,7 +149,7 @@ class Sam3TrackerVideoInferenceSession:
         each.prompts[frame_index] = prompt.after(earlier)
         each.pending.add(frame_index)
         if self.joint and prompt.mask is not None:
-            self._cut_out(prompt.mask, frame_index, obj_id)
+            cut_out(prompt.mask, frame_index, [other for other in self.objects.values() if other is not each])
 
     def check_frame(self, frame_index: int) -> None:
         """Refuse a number that is that of no frame."""
@@ -225,11 +219,7 @@ class Sam3TrackerVideoInferenceSession:
 
     def joint_scores(self) -> dict[int, float]:
         """The score of every tracked frame, of all objects together."""
-        frames: dict[int, list[FrameMemory]] = {}
-        for each in self.objects.values():
-            for frame_index, memory in each.bank.tracked.items():
-                frames.setdefault(frame_index, []).append(memory)
-        return {frame_index: joint_score(memories) for frame_index, memories in frames.items()}
+        return joint_scores(self.objects.values())
 
     def pending_frames(self) -> set[int]:
         """Frames with prompts that wait for an answer."""
@@ -263,10 +253,6 @@ class Sam3TrackerVideoInferenceSession:
             return []
         return sorted(self.pending_frames() - {start}, key=lambda number: -abs(number - start))
 
-    def has_frame(self, number: int) -> bool:
-        """Whether the video reaches so far."""
-        return self.frames is not None and self.frames.has(number)
-
     def add_new_frame(self, pixel_values: Tensor, frame_idx: int | None = None) -> int:
         """Number of a frame that was streamed; the frame itself is not kept."""
         number = self.latest_frame + 1 if frame_idx is None else frame_idx
@@ -274,18 +260,10 @@ class Sam3TrackerVideoInferenceSession:
         self.seen.pop(number, None)
         return number
 
-    def get_frame(self, frame_idx: int) -> Float[Tensor, "3 S S"]:
-        """A frame as the model takes it.
-
-        Raises:
-            ValueError: It is not there.
-        """
-        if self.frames is None:
-            raise ValueError(
-                f"Frame {frame_idx} is not there: streamed frames are not kept. Pass it again as frame, with frame_idx."
-            )
-        pixels, _ = self.frames.read(frame_idx)
-        return pixels.to(self.inference_device, self.dtype, non_blocking=True)
+    def _streamed_frame(self, frame_idx: int) -> Float[Tensor, "3 S S"]:
+        raise ValueError(
+            f"Frame {frame_idx} is not there: streamed frames are not kept. Pass it again as frame, with frame_idx."
+        )
 
     def features(self, frame_index: int, look: Callable[[], Any]) -> Any:
         """Features of a frame, from the few that are kept, or new."""
@@ -300,13 +278,6 @@ class Sam3TrackerVideoInferenceSession:
         if obj_id not in self.objects:
             raise ValueError(f"There is no object {obj_id}; there are {self.obj_ids}.")
         return self.objects[obj_id]
-
-    def _cut_out(self, mask: Tensor, frame_index: int, obj_id: int) -> None:
-        """Masks of other objects that wait on this frame give up what belongs to this one."""
-        for other, each in self.objects.items():
-            prompt = each.prompts.get(frame_index)
-            if other != obj_id and frame_index in each.pending and prompt is not None and prompt.mask is not None:
-                each.prompts[frame_index] = replace(prompt, mask=prompt.mask * (mask == 0))
 
 
 def _already_prepared(frame: Any) -> tuple[Tensor, tuple[int, int]]:

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.utils import logging
 
+from sam3_hf.ops.rows import on_device
+
 logger: Any = logging.get_logger(__name__)
 
 
@@ -50,7 +52,7 @@ class FrameMemory:
 
     def rows(self, rows: Sequence[int]) -> "FrameMemory":
         """The same, of some of the objects."""
-        tensors = {name: part[list(rows)] for name, part in self.tensors().items()}
+        tensors = {name: part[on_device(rows, part)] for name, part in self.tensors().items()}
         numbers = {name: tuple(getattr(self, name)[row] for row in rows) for name in ("presence", "ious")}
         return replace(self, **tensors, **numbers)
 
