@@ -27,6 +27,8 @@ TABLES = {
     "preprocess": "python benchmarks/preprocess.py",
     "postprocess": "python benchmarks/postprocess.py",
     "loading-fp32": "python benchmarks/loading.py {model}",
+    "memory-fp32": "python benchmarks/forward_memory.py {model} --dtype float32",
+    "memory-bf16": "python benchmarks/forward_memory.py {model} --dtype bfloat16",
     "growth-prompts": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth prompts --rounds 0",
     "growth-images": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth images --rounds 0",
     "growth-size": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth size --rounds 0",
