@@ -18,6 +18,8 @@ PANELS = {
     "look": ("colour_hit", "shape_hit", "texture_hit"),
     "read": ("iou", "silent"),
     "find": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
+    "sharpen": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
+    "apart": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
     "stills": ("eval_iou_1", "eval_iou_3", "eval_iou_box"),
     "clips": ("eval_jf_click", "eval_jf_mask"),
     "long_clips": ("eval_jf_click", "eval_jf_mask"),

@@ -17,7 +17,7 @@ from sam3_hf import Sam3Model, Sam3Processor, embedded
 from sam3_hf.datasets.examples import ImageExample
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
 from sam3_hf.datasets.shapes.prompts import VISUAL
-from sam3_hf.quantization import quantize
+from sam3_hf.quantization import compare, quantize
 from sam3_hf.training.measuring import Measure
 
 SEED = 1000
@@ -48,6 +48,21 @@ def in_precision(folder: Path, precision: str) -> Any:
     return model
 
 
+@torch.inference_mode()
+def agreement(exact: Any, other: Any, processor: Sam3Processor, examples: list[ImageExample]) -> tuple[float, float]:
+    """Mean and least intersection over union of the masks that both precisions give the objects of the exact one."""
+    found = []
+    for example in examples:
+        texts = [prompt.text for prompt in example.prompts]
+        inputs = processor(images=example.image, text=texts, return_tensors="pt")
+        outputs = exact(**inputs)
+        if (outputs.pred_logits.sigmoid() * outputs.presence_logits.sigmoid() > 0.5).any():
+            found.append(compare(outputs, other(**inputs.to(other.dtype))))
+    objects = sum(each.objects for each in found)
+    mean = sum(each.objects * each.mask_iou for each in found) / objects
+    return mean, min(each.worst_mask_iou for each in found)
+
+
 def main() -> None:
     """One line per precision and kind of prompt."""
     parser = argparse.ArgumentParser(description="Measure the embedded model `shapes`.")
@@ -62,16 +77,22 @@ def main() -> None:
     )
     options = parser.parse_args()
     folder = options.model or embedded("shapes")
-    measure = Measure(Sam3Processor.from_pretrained(folder))
+    processor = Sam3Processor.from_pretrained(folder)
+    measure = Measure(processor)
     scenes = ShapesDataset(SEED, options.scenes, options.prompts)
     examples = [scenes[number] for number in range(options.scenes)]
-    print(f"| precision | prompts | {' | '.join(SHOWN)} |\n|{' --- |' * (2 + len(SHOWN))}")
+    exact = in_precision(folder, "float32")
+    print(
+        f"| precision | prompts | {' | '.join(SHOWN)} | mask IoU to float32 (least) |\n|{' --- |' * (3 + len(SHOWN))}"
+    )
     for precision in options.precisions:
         model = in_precision(folder, precision)
         for kind in ("texts", "boxes"):
             found = measure(model, asked(examples, kind))
-            figures = " | ".join(f"{found[name]:.3f}" for name in SHOWN)
-            print(f"| {precision} | {kind} | {figures} |", flush=True)
+            figures = [f"{found[name]:.3f}" for name in SHOWN]
+            if kind == "texts":
+                figures.append("{:.4f} ({:.3f})".format(*agreement(exact, model, processor, asked(examples, kind))))
+            print(f"| {precision} | {kind} | {' | '.join(figures)} |", flush=True)
 
 
 if __name__ == "__main__":

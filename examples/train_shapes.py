@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 from shapes_lessons import DescribedCollator, DescribedShapes, Describer, EveryShapeToo, Marker
 from shapes_optimizer import MuonAndAdamW
 
@@ -25,12 +26,14 @@ from sam3_hf.training.trainer import Sam3Trainer
 
 SIDE, PATCH = 192, 12
 GRID = SIDE // PATCH
-LESSONS = ("look", "read", "find")
+LESSONS = ("look", "read", "find", "sharpen", "apart")
 STAGES = tuple(name.upper() for name in LESSONS)
-# Side of the scenes as they are drawn; any size in the end.
-DRAWN = {"look": SIDE, "read": 256, "find": None}
+# Longer side of the scenes as they are drawn.
+DRAWN = {"look": SIDE, "read": 256, "find": 320, "sharpen": 320, "apart": 320}
 # Share of scenes with a few plain figures.
-EASY = 0.3
+EASY = {"look": 0.3, "read": 0.3, "find": 0.1, "sharpen": 0.1, "apart": 0.1}
+# Share of the steps, at the end, in which the rate falls to zero.
+COOLDOWN = {"look": 0.4, "read": 0.4, "find": 0.0, "sharpen": 0.5, "apart": 0.6}
 MASK = {"height": 4 * GRID, "width": 4 * GRID}
 
 
@@ -91,7 +94,7 @@ def processor_for_shapes() -> Sam3Processor:
 
 
 class Lesson(NamedTuple):
-    """A stretch of training: images per step and process, prompts per image, steps, and peak learning rate."""
+    """A stretch of training: images per step of all processes, prompts per image, steps, and peak learning rate."""
 
     name: str
     images: int
@@ -109,15 +112,15 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
         bf16=True,
         warmup_steps=200,
         timescale=6000,
-        cooldown_steps=lesson.steps * 2 // 5,
+        cooldown_steps=round(COOLDOWN[lesson.name] * lesson.steps),
         max_grad_norm=20.0,
         ema_decay=0.998,
-        per_device_train_batch_size=lesson.images,
+        per_device_train_batch_size=max(lesson.images // int(os.environ.get("WORLD_SIZE", "1")), 1),
         per_device_eval_batch_size=8,
         dataloader_num_workers=1,
         dataloader_prefetch_factor=4,
         logging_steps=50,
-        eval_strategy="steps" if lesson.name == "find" else "no",
+        eval_strategy="steps" if lesson.name in LESSONS[2:] else "no",
         eval_steps=options.eval_steps,
         save_steps=250,
         save_total_limit=2,
@@ -133,7 +136,9 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
 def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
     """One lesson, from its start or from its last checkpoint."""
     images, collator = processor.image_processor, Sam3Collator(processor, mask_size=MASK)
-    scenes = ShapesDataset(LESSONS.index(lesson.name) + 1, 10_000_000, lesson.prompts, DRAWN[lesson.name], EASY)
+    scenes = ShapesDataset(
+        LESSONS.index(lesson.name) + 1, 10_000_000, lesson.prompts, DRAWN[lesson.name], EASY[lesson.name]
+    )
     learner: Any = model
     if lesson.name == "look":
         learner = Describer(model.vision_encoder)
@@ -143,6 +148,11 @@ def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: a
         parts = {"train_dataset": scenes, "data_collator": collator}
     else:
         model.vision_encoder.backbone.requires_grad_(False)
+        if lesson.name == "sharpen":
+            # What several queries say of one object has done its work; from here on it counts less.
+            model.config.loss_config.o2m_loss_weight = 0.3
+        if lesson.name == "apart":
+            only_queries(model)
         parts = {
             "train_dataset": EveryShapeToo(scenes),
             "eval_dataset": ShapesDataset(1000, 48, prompts_per_image=8),
@@ -154,15 +164,24 @@ def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: a
     trainer.train(resume_from_checkpoint=any((options.output / lesson.name).glob("checkpoint-*")))
 
 
+def only_queries(model: Sam3Model) -> None:
+    """Let queries alone learn, and only that an object is for one of them."""
+    model.requires_grad_(False)
+    for name in ("detr_decoder", "dot_product_scoring", "mask_decoder.mask_embedder"):
+        model.get_submodule(name).requires_grad_(True)
+    model.config.loss_config.use_dac = False
+    model.config.loss_config.class_loss_weight = 12.0
+
+
 def main() -> None:
-    """First look at figures, then read which are meant, then find them."""
+    """First look at figures, then read which are meant, then find them, then find them better, each once."""
     parser = argparse.ArgumentParser(description="Train the embedded model `shapes`.")
     parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
-    parser.add_argument("--images", type=int, nargs=3, default=(24, 8, 8), metavar=STAGES)
-    parser.add_argument("--prompts", type=int, nargs=3, default=(1, 6, 3), metavar=STAGES)
-    parser.add_argument("--steps", type=int, nargs=3, default=(3_000, 3_000, 10_000), metavar=STAGES)
-    parser.add_argument("--rates", type=float, nargs=3, default=(1.5e-3, 1e-3, 5e-4), metavar=STAGES)
-    parser.add_argument("--eval-steps", type=int, default=1000)
+    parser.add_argument("--images", type=int, nargs=5, default=(48, 8, 8, 12, 16), metavar=STAGES)
+    parser.add_argument("--prompts", type=int, nargs=5, default=(1, 6, 3, 3, 3), metavar=STAGES)
+    parser.add_argument("--steps", type=int, nargs=5, default=(1_800, 1_500, 1_000, 2_500, 800), metavar=STAGES)
+    parser.add_argument("--rates", type=float, nargs=5, default=(1.5e-3, 1e-3, 5e-4, 5e-4, 4e-4), metavar=STAGES)
+    parser.add_argument("--eval-steps", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report-to", default="none")
     options = parser.parse_args()
@@ -178,6 +197,15 @@ def main() -> None:
                 model.save_pretrained(done, processor=processor)
         if (done / "model.safetensors").is_file():
             model = Sam3Model.from_pretrained(done)
+    if os.environ.get("RANK", "0") == "0":
+        model.save_pretrained(options.output / "shapes", processor=processor)
+        halve(options.output / "shapes" / "model.safetensors")
+
+
+def halve(file: Path) -> None:
+    """Store weights in half precision; the configuration beside them says that they are loaded in full."""
+    weights = {name: tensor.half().contiguous() for name, tensor in load_file(file).items()}
+    save_file(weights, file, {"format": "pt"})
 
 
 if __name__ == "__main__":

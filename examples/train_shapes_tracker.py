@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from shapes_lessons import EveryShapeToo
 from shapes_optimizer import MuonAndAdamW
+from train_shapes import halve
 
-from sam3_hf import Sam3Model, Sam3Processor, Sam3TrackerVideoConfig, Sam3TrackerVideoModel, Sam3TrackerVideoProcessor
+from sam3_hf import (
+    Sam3ImageProcessor,
+    Sam3Model,
+    Sam3Processor,
+    Sam3TrackerVideoConfig,
+    Sam3TrackerVideoModel,
+    Sam3TrackerVideoProcessor,
+    Sam3VisionModel,
+)
 from sam3_hf.datasets.shapes.clips import ShapesClips
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
 from sam3_hf.losses.tracking import TrackingWeights
@@ -31,6 +40,8 @@ from sam3_hf.training.tracking_measures import MeasureTracking
 from sam3_hf.training.trainer import Sam3Trainer
 
 _MEMORY_WIDTH = 16
+# Standard deviation of the maps that the tracker reads.
+_SPREAD = 0.5
 # From nothing, and on small objects, the original's share of the dice term would teach empty masks for long.
 _WEIGHTS = TrackingWeights(dice=5.0)
 
@@ -38,7 +49,7 @@ _WEIGHTS = TrackingWeights(dice=5.0)
 def small_tracker(detector: Sam3Model) -> Sam3TrackerVideoModel:
     """The same classes as the released tracker, fifteen times smaller, on this detector's ViT.
 
-    Its neck starts as a copy of the detector's; all else starts from nothing.
+    Its neck starts as a copy of the detector's with maps of an even spread; all else starts from nothing.
     """
     sizes = detector.config.vision_config
     width, vit = sizes.fpn_hidden_size, sizes.backbone_config
@@ -71,7 +82,20 @@ def small_tracker(detector: Sam3Model) -> Sam3TrackerVideoModel:
     initialize_tracker(tracker)
     vision: Any = tracker.vision_encoder
     vision.load_state_dict(detector.vision_encoder.state_dict())
+    even_out(vision)
     return tracker
+
+
+@torch.no_grad()
+def even_out(vision: Sam3VisionModel) -> None:
+    """Scale every level of a neck to one spread: larger maps would drown the code of the place of a click."""
+    side = vision.config.backbone_config.image_size
+    images = Sam3ImageProcessor(size={"height": side, "width": side})
+    scenes = ShapesDataset(10, 16, prompts_per_image=1)
+    pixels = images([scenes[number].image for number in range(16)], return_tensors="pt")["pixel_values"]
+    for layer, level in zip(vision.neck.fpn_layers, vision(pixels).fpn_hidden_states, strict=True):
+        layer.proj2.weight *= _SPREAD / level.std()
+        layer.proj2.bias *= _SPREAD / level.std()
 
 
 class Lesson(NamedTuple):
@@ -91,7 +115,9 @@ def lessons(options: argparse.Namespace) -> list[Lesson]:
     pointing = RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     return [
-        Lesson("stills", ShapesDataset(11, 10_000_000, easy=0.3), pointing, 1, stills, options.rate),
+        Lesson(
+            "stills", EveryShapeToo(ShapesDataset(11, 10_000_000, 1, 256, easy=0.3)), pointing, 1, stills, options.rate
+        ),
         Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, options.rate / 2),
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, options.rate / 10),
     ]
@@ -147,12 +173,6 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
     tracker.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
-
-
-def halve(file: Path) -> None:
-    """Store weights in half precision; the configuration beside them says that they are loaded in full."""
-    weights = {name: tensor.half().contiguous() for name, tensor in load_file(file).items()}
-    save_file(weights, file, {"format": "pt"})
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """What README says works."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.folders import write_model_folder
 
@@ -37,7 +39,10 @@ def test_python_examples_run(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().out.startswith("torch.Size([")
 
 
-@pytest.mark.parametrize("name", ["prompts"])
+NEEDS_VNNI = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this processor has no VNNI instructions")
+
+
+@pytest.mark.parametrize("name", ["prompts", "shapes", pytest.param("speed", marks=NEEDS_VNNI)])
 def test_python_examples_of_documents_run(name: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
     namespace: dict = {}
@@ -47,12 +52,15 @@ def test_python_examples_of_documents_run(name: str, desk: Path, monkeypatch: py
 
 def test_the_main_commands_run(desk: Path) -> None:
     commands = [line for line in blocks("bash")[0].splitlines() if not line.startswith("python3 -m venv")]
-    assert len(commands) == 2
-    programs = {"python": [sys.executable], "sam3-hf": [sys.executable, "-m", "sam3_hf"]}
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        subprocess.run([*programs[program], *arguments], cwd=desk, check=True, capture_output=True, timeout=200)
-    assert {path.name for path in (desk / "sam3_output").iterdir()} == {"astronaut.json", "astronaut.png"}
+    assert len(commands) == 1
+    program, *arguments = shlex.split(commands[0])
+    assert program == "sam3-hf"
+    subprocess.run(
+        [sys.executable, "-m", "sam3_hf", *arguments], cwd=desk, check=True, capture_output=True, timeout=200
+    )
+    assert {path.name for path in (desk / "sam3_output").iterdir()} == {"shapes.json", "shapes.png"}
+    prompts = json.loads((desk / "sam3_output" / "shapes.json").read_text())["prompts"]
+    assert [len(prompt["objects"]) for prompt in prompts] == [3, 2]
 
 
 def test_links_and_pictures_exist() -> None:

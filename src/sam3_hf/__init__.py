@@ -22,6 +22,7 @@ from sam3_hf.configuration_sam3_tracker_video import (
     Sam3TrackerVideoPromptEncoderConfig,
 )
 from sam3_hf.configuration_sam3_video import Sam3VideoConfig
+from sam3_hf.embedded_models import embedded
 from sam3_hf.feature_cache import FeatureCache
 from sam3_hf.image_processing_sam3 import Sam3ImageProcessor
 from sam3_hf.modeling_base import Sam3PreTrainedModel
@@ -90,6 +91,7 @@ __all__ = [
     "Sam3VisionEncoderOutput",
     "Sam3VisionModel",
     "build_tokenizer",
+    "embedded",
     "register_auto_classes",
     "unregister_auto_classes",
 ]

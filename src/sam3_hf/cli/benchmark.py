@@ -7,6 +7,7 @@ import typer
 
 from sam3_hf.cli.benchmark_job import BenchmarkJob
 from sam3_hf.cli.errors import report
+from sam3_hf.cli.options import SOURCE, source_of
 
 _MODEL, _WHAT, _HOW, _WHERE = "Model", "What to measure", "How", "Results"
 
@@ -15,9 +16,10 @@ def benchmark(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opt
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER|HUB_ID",
+            metavar=SOURCE,
             rich_help_panel=_MODEL,
-            help="A converted checkpoint or a Hub id; random weights of the released size if not given.",
+            callback=source_of,
+            help="A converted checkpoint, a Hub id or shapes; random weights of the released size if not given.",
         ),
     ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", rich_help_panel=_MODEL, help="Random weights, tiny size.")] = False,

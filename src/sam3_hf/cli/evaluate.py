@@ -7,6 +7,7 @@ import typer
 
 from sam3_hf.cli.errors import CommandError, report
 from sam3_hf.cli.evaluate_job import EvaluateJob
+from sam3_hf.cli.options import SOURCE, source_of
 
 _WHAT, _MODEL, _WHERE = "What to compare", "Predictions by a model", "Results"
 
@@ -49,8 +50,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opti
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER|HUB_ID",
+            metavar=SOURCE,
             rich_help_panel=_MODEL,
+            callback=source_of,
             help="Make the predictions with this model; after an interruption, the same command goes on.",
         ),
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sam3_hf.cli.errors import CommandError, report
+from sam3_hf.cli.options import SOURCE, SOURCE_HELP, source_of
 
 _WHAT, _HOW, _DATA, _RUN = "What learns", "How", "Data", "Run"
 
@@ -20,9 +21,7 @@ def finetune(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opti
         ),
     ],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Gets the model, and its checkpoints in training/.")],
-    model: Annotated[
-        str, typer.Option(metavar="FOLDER|HUB_ID", help="A converted checkpoint or a Hub id.")
-    ] = "facebook/sam3",
+    model: Annotated[str, typer.Option(metavar=SOURCE, help=SOURCE_HELP, callback=source_of)] = "facebook/sam3",
     preset: Annotated[
         str,
         typer.Option(

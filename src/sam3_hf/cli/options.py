@@ -4,10 +4,18 @@ from typing import Annotated
 
 import typer
 
+from sam3_hf.embedded_models import named_source
+
+
+def source_of(name: str | None) -> str | None:
+    """The folder of an embedded model, anything else as it is."""
+    return None if name is None else str(named_source(name))
+
+
 HOW = "How"
-Model = Annotated[
-    str, typer.Option(metavar="FOLDER|HUB_ID", rich_help_panel=HOW, help="A converted checkpoint or a Hub id.")
-]
+SOURCE = "FOLDER|HUB_ID|shapes"
+SOURCE_HELP = "A converted checkpoint, a Hub id, or shapes, the small model in the package."
+Model = Annotated[str, typer.Option(metavar=SOURCE, rich_help_panel=HOW, help=SOURCE_HELP, callback=source_of)]
 Dtype = Annotated[
     str, typer.Option(rich_help_panel=HOW, help="float32, bfloat16, float16, or auto: as the weights are stored.")
 ]

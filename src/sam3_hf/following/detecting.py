@@ -32,7 +32,9 @@ def detect(
         return Detections.none(sight.image.patches.new_zeros(0, size, size))
     boxes = pad_boxes(list(phrases.values()), frame_index)
     device = sight.image.patches.device
-    given = {} if boxes is None else dict(zip(_BOXES, (part.to(device, non_blocking=True) for part in boxes), strict=True))
+    given = (
+        {} if boxes is None else dict(zip(_BOXES, (part.to(device, non_blocking=True) for part in boxes), strict=True))
+    )
     found = detector(vision_embeds=sight.vision, text_embeds=_texts(detector, list(phrases.values())), **given)
     return _chosen(found, list(phrases), config)
 

@@ -1,0 +1,99 @@
+"""The model inside the package finds coloured shapes, and nothing where there are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from sam3_hf import Sam3Model, Sam3Processor, embedded
+from sam3_hf.cli.app import app
+from sam3_hf.datasets.shapes.dataset import ShapesDataset
+from sam3_hf.training.measuring import Measure
+from tests.support.pictures import Drawn, figures_on_paper
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def shapes() -> tuple[Sam3Model, Sam3Processor]:
+    return Sam3Model.from_pretrained(embedded("shapes")), Sam3Processor.from_pretrained(embedded("shapes"))
+
+
+@pytest.fixture(scope="module")
+def paper() -> Drawn:
+    return figures_on_paper()
+
+
+def find(shapes: tuple[Any, Any], image: Image.Image, *texts: str, **prompt: Any) -> list[dict[str, torch.Tensor]]:
+    model, processor = shapes
+    inputs = processor(images=image, text=list(texts) or None, return_tensors="pt", **prompt)
+    with torch.inference_mode():
+        outputs = model(**inputs)
+    return processor.post_process_instance_segmentation(outputs, threshold=0.5, target_sizes=inputs["original_sizes"])
+
+
+def overlap(mask: torch.Tensor, truth: np.ndarray) -> float:
+    found = mask.numpy().astype(bool)
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+def test_the_folder_is_complete_and_small() -> None:
+    folder = embedded("shapes")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 15e6
+    with pytest.raises(ValueError, match="The embedded models are shapes; got 'photos'"):
+        embedded("photos")
+
+
+def test_phrases_find_what_they_mean_in_a_picture_that_was_drawn_otherwise(shapes: Any, paper: Drawn) -> None:
+    for phrase, found in zip(paper.masks, find(shapes, paper.image, *paper.masks), strict=True):
+        ious = [[overlap(mask, truth) for truth in paper.masks[phrase]] for mask in found["masks"]]
+        assert np.max(ious, axis=0).min() > 0.75, f"{phrase}: something was not found"
+        assert np.max(ious, axis=1).min() > 0.5, f"{phrase}: something else was found"
+
+
+def test_the_text_is_read(shapes: Any, paper: Drawn) -> None:
+    red, blue, circles, blues, nothing = find(
+        shapes, paper.image, "red circle", "blue circle", "circle", "blue object", "green star"
+    )
+    assert not (red["masks"].any(0) & blue["masks"].any(0)).any()
+    assert (len(circles["scores"]), len(blues["scores"]), len(nothing["scores"])) == (2, 2, 0)
+
+
+def test_a_box_finds_the_others_like_it(shapes: Any, paper: Drawn) -> None:
+    shown, other = paper.masks["green square"]
+    y, x = np.nonzero(shown)
+    box = [float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1)]
+    (found,) = find(shapes, paper.image, input_boxes=[[box]], input_boxes_labels=[[1]])
+    assert len(found["scores"]) == 2
+    assert all(max(overlap(mask, truth) for mask in found["masks"]) > 0.75 for truth in (shown, other))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
+def test_a_photograph_has_nothing_to_find(shapes: Any, name: str) -> None:
+    image = Image.fromarray(getattr(skimage.data, name)())
+    for found in find(shapes, image, "red circle", "blue square", "yellow star", "green triangle"):
+        assert len(found["scores"]) == 0
+
+
+def test_its_name_works_on_the_command_line(tmp_path: Path, paper: Drawn) -> None:
+    paper.image.save(tmp_path / "paper.png")
+    arguments = ["segment", str(tmp_path / "paper.png"), "--text", "red circle", "--model", "shapes", "--device", "cpu"]
+    said = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "found")])
+    assert said.exit_code == 0, said.output
+    result = json.loads((tmp_path / "found" / "paper.json").read_text())
+    assert len(result["prompts"][0]["objects"]) == 1
+
+
+@pytest.mark.slow
+def test_on_scenes_that_it_has_not_seen_it_is_good(shapes: Any) -> None:
+    model, processor = shapes
+    found = Measure(processor)(model, ShapesDataset(1000, 150, prompts_per_image=8))
+    assert found["segm_cgF1"] >= 0.45
+    assert found["segm_IL_MCC"] >= 0.85
