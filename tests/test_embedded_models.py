@@ -17,8 +17,6 @@ from sam3_hf.datasets.shapes.dataset import ShapesDataset
 from sam3_hf.training.measuring import Measure
 from tests.support.pictures import Drawn, figures_on_paper
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="module")
 def shapes() -> tuple[Sam3Model, Sam3Processor]:

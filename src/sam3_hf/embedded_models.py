@@ -21,11 +21,3 @@ def embedded(name: str) -> Path:
     if name not in EMBEDDED:
         raise ValueError(f"The embedded models are {', '.join(EMBEDDED)}; got {name!r}.")
     return _FOLDER / name
-
-
-def named_source(source: str | Path) -> str | Path:
-    """What a command calls a model: the name of an embedded one, else a folder or a Hub id as it is.
-
-    A folder of the same name in the working directory is meant by `./shapes`.
-    """
-    return embedded(str(source)) if str(source) in EMBEDDED else source

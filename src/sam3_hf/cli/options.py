@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from sam3_hf.embedded_models import named_source
+from sam3_hf.embedded_models import EMBEDDED, embedded
 
 
 def source_of(name: str | None) -> str | None:
-    """The folder of an embedded model, anything else as it is."""
-    return None if name is None else str(named_source(name))
+    """The folder of an embedded model, anything else as it is; a folder of the same name is meant by `./shapes`."""
+    return str(embedded(name)) if name in EMBEDDED else name
 
 
 HOW = "How"
