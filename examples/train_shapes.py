@@ -14,9 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from shapes_lessons import DescribedCollator, DescribedShapes, Describer, EveryShapeToo, Marker
 from shapes_optimizer import MuonAndAdamW
+from torch import distributed
 
 from sam3_hf import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
+from sam3_hf.datasets.shapes.prompts import EXAMPLES_SHARE
 from sam3_hf.datasets.shapes.tokenizer import shapes_tokenizer
 from sam3_hf.training.arguments import Sam3TrainingArguments
 from sam3_hf.training.collator import Sam3Collator
@@ -26,15 +28,20 @@ from sam3_hf.training.trainer import Sam3Trainer
 
 SIDE, PATCH = 192, 12
 GRID = SIDE // PATCH
-LESSONS = ("look", "read", "find", "sharpen", "apart")
+LESSONS = ("look", "read", "find", "sharpen", "apart", "outline", "alike")
+STEPS = (1_800, 1_500, 1_000, 2_500, 800, 1_000, 3_000)
+RATES = (1.5e-3, 1e-3, 5e-4, 5e-4, 4e-4, 5e-4, 5e-4)
 STAGES = tuple(name.upper() for name in LESSONS)
-# Longer side of the scenes as they are drawn.
-DRAWN = {"look": SIDE, "read": 256, "find": 320, "sharpen": 320, "apart": 320}
-# Share of scenes with a few plain figures.
-EASY = {"look": 0.3, "read": 0.3, "find": 0.1, "sharpen": 0.1, "apart": 0.1}
+# Longer side of the scenes as they are drawn, 320 in all other lessons.
+DRAWN = {"look": SIDE, "read": 256}
+# Share of scenes with a few plain figures, a tenth in all other lessons.
+EASY = {"look": 0.3, "read": 0.3}
 # Share of the steps, at the end, in which the rate falls to zero.
-COOLDOWN = {"look": 0.4, "read": 0.4, "find": 0.0, "sharpen": 0.5, "apart": 0.6}
+COOLDOWN = {"look": 0.4, "read": 0.4, "find": 0.0, "sharpen": 0.5, "apart": 0.6, "outline": 0.0, "alike": 0.5}
+# Masks that are learnt from have the size of the model's, and in the end of its input.
 MASK = {"height": 4 * GRID, "width": 4 * GRID}
+FINE_MASK = {"height": SIDE, "width": SIDE}
+LAST = ("outline", "alike")
 
 
 def small_model(processor: Sam3Processor) -> Sam3Model:
@@ -89,7 +96,7 @@ def small_model(processor: Sam3Processor) -> Sam3Model:
 
 def processor_for_shapes() -> Sam3Processor:
     """Small images, small words."""
-    images = Sam3ImageProcessor(size={"height": SIDE, "width": SIDE}, mask_size=MASK)
+    images = Sam3ImageProcessor(size={"height": SIDE, "width": SIDE}, mask_size=MASK, nms_threshold=0.5)
     return Sam3Processor(images, shapes_tokenizer())
 
 
@@ -135,10 +142,11 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
 
 def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: argparse.Namespace) -> None:
     """One lesson, from its start or from its last checkpoint."""
-    images, collator = processor.image_processor, Sam3Collator(processor, mask_size=MASK)
-    scenes = ShapesDataset(
-        LESSONS.index(lesson.name) + 1, 10_000_000, lesson.prompts, DRAWN[lesson.name], EASY[lesson.name]
-    )
+    images = processor.image_processor
+    collator = Sam3Collator(processor, mask_size=FINE_MASK if lesson.name in LAST else MASK)
+    seed, drawn, easy = LESSONS.index(lesson.name) + 1, DRAWN.get(lesson.name, 320), EASY.get(lesson.name, 0.1)
+    examples_share = 0.5 if lesson.name == "alike" else EXAMPLES_SHARE
+    scenes = ShapesDataset(seed, 10_000_000, lesson.prompts, drawn, easy, examples_share)
     learner: Any = model
     if lesson.name == "look":
         learner = Describer(model.vision_encoder)
@@ -147,14 +155,17 @@ def train(model: Sam3Model, processor: Sam3Processor, lesson: Lesson, options: a
         learner = Marker(model)
         parts = {"train_dataset": scenes, "data_collator": collator}
     else:
-        model.vision_encoder.backbone.requires_grad_(False)
+        model.vision_encoder.backbone.requires_grad_(lesson.name in LAST)
         if lesson.name == "sharpen":
             # What several queries say of one object has done its work; from here on it counts less.
             model.config.loss_config.o2m_loss_weight = 0.3
         if lesson.name == "apart":
             only_queries(model)
+        if lesson.name in LAST:
+            model.config.loss_config.use_dac = True
+            model.config.loss_config.mask_num_points = 1024
         parts = {
-            "train_dataset": EveryShapeToo(scenes),
+            "train_dataset": scenes if lesson.name == "alike" else EveryShapeToo(scenes),
             "eval_dataset": ShapesDataset(1000, 48, prompts_per_image=8),
             "data_collator": collator,
             "measure": Measure(processor),
@@ -174,13 +185,13 @@ def only_queries(model: Sam3Model) -> None:
 
 
 def main() -> None:
-    """First look at figures, then read which are meant, then find them, then find them better, each once."""
+    """First look at figures, then read which are meant, then find them, then find them better and better."""
     parser = argparse.ArgumentParser(description="Train the embedded model `shapes`.")
     parser.add_argument("output", type=Path, help="a folder; one of an interrupted run is gone on with")
-    parser.add_argument("--images", type=int, nargs=5, default=(48, 8, 8, 12, 16), metavar=STAGES)
-    parser.add_argument("--prompts", type=int, nargs=5, default=(1, 6, 3, 3, 3), metavar=STAGES)
-    parser.add_argument("--steps", type=int, nargs=5, default=(1_800, 1_500, 1_000, 2_500, 800), metavar=STAGES)
-    parser.add_argument("--rates", type=float, nargs=5, default=(1.5e-3, 1e-3, 5e-4, 5e-4, 4e-4), metavar=STAGES)
+    parser.add_argument("--images", type=int, nargs=7, default=(48, 8, 8, 12, 16, 12, 12), metavar=STAGES)
+    parser.add_argument("--prompts", type=int, nargs=7, default=(1, 6, 3, 3, 3, 3, 4), metavar=STAGES)
+    parser.add_argument("--steps", type=int, nargs=7, default=STEPS, metavar=STAGES)
+    parser.add_argument("--rates", type=float, nargs=7, default=RATES, metavar=STAGES)
     parser.add_argument("--eval-steps", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report-to", default="none")
@@ -189,15 +200,17 @@ def main() -> None:
     torch.manual_seed(0)
     processor = processor_for_shapes()
     model = small_model(processor)
+    is_first = os.environ.get("RANK", "0") == "0"
     for lesson in map(Lesson, LESSONS, options.images, options.prompts, options.steps, options.rates):
         done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
             train(model, processor, lesson, options)
-            if os.environ.get("RANK", "0") == "0":
+            if is_first:
                 model.save_pretrained(done, processor=processor)
-        if (done / "model.safetensors").is_file():
-            model = Sam3Model.from_pretrained(done)
-    if os.environ.get("RANK", "0") == "0":
+            if distributed.is_initialized():
+                distributed.barrier()
+        model = Sam3Model.from_pretrained(done)
+    if is_first:
         model.save_pretrained(options.output / "shapes", processor=processor)
         halve(options.output / "shapes" / "model.safetensors")
 

@@ -300,6 +300,46 @@ class TestResults:
             self.processor.post_process_instance_segmentation(made_up(), masks="png")
 
 
+class TestSaidTwice:
+    """Queries that say the same object."""
+
+    def twice(self):
+        """Every query once more, a little less sure and a little beside."""
+        once = made_up(rows=2, queries=3)
+        boxes = torch.tensor([[0.1, 0.1, 0.3, 0.3], [0.5, 0.1, 0.9, 0.3], [0.1, 0.5, 0.3, 0.9]]).expand(2, -1, -1)
+        return ModelOutput(
+            pred_logits=torch.cat([once.pred_logits.abs(), once.pred_logits.abs() - 0.01], 1),
+            presence_logits=once.presence_logits,
+            pred_boxes=torch.cat([boxes, boxes + 0.01], 1),
+            pred_masks=once.pred_masks.repeat(1, 2, 1, 1),
+        )
+
+    def test_the_surest_of_those_that_overlap_is_kept(self):
+        processor, sizes = Sam3ImageProcessor(nms_threshold=0.5), [(100, 100)] * 2
+        kept = processor.post_process_instance_segmentation(self.twice(), 0.3, target_sizes=sizes)
+        every = Sam3ImageProcessor().post_process_instance_segmentation(self.twice(), 0.3, target_sizes=sizes)
+        for one, two in zip(kept, every, strict=True):
+            assert [len(found["scores"]) for found in (one, two)] == [3, 6]
+            assert all(one[name].equal(two[name][:3]) for name in ("scores", "boxes", "masks"))
+
+    def test_a_call_decides_otherwise(self):
+        for own, given, count in [(None, 0.5, 3), (0.5, 1, 6), (0.5, None, 3), (None, None, 6)]:
+            processor = Sam3ImageProcessor(nms_threshold=own)
+            found = processor.post_process_object_detection(self.twice(), 0.3, nms_threshold=given)
+            assert [len(row["boxes"]) for row in found] == [count, count]
+
+    def test_it_is_saved(self, tmp_path):
+        Sam3ImageProcessor(nms_threshold=0.5).save_pretrained(tmp_path)
+        assert Sam3ImageProcessor.from_pretrained(tmp_path).nms_threshold == 0.5
+        assert Sam3ImageProcessor.from_pretrained(tmp_path, nms_threshold=0.7).nms_threshold == 0.7
+
+    def test_an_overlap_lies_between_none_and_all(self):
+        with pytest.raises(ValueError, match=r"nms_threshold lies in 0\.\.1, .* got 2"):
+            Sam3ImageProcessor(nms_threshold=2)
+        with pytest.raises(ValueError, match="nms_threshold"):
+            Sam3ImageProcessor().post_process_object_detection(self.twice(), nms_threshold=-0.1)
+
+
 class TestFastDecode:
     @pytest.fixture
     def file(self, tmp_path):

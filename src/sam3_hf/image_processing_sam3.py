@@ -26,6 +26,7 @@ from sam3_hf.inputs.reduced import ReducedImage, read_reduced
 from sam3_hf.inputs.sizes import read_sizes
 from sam3_hf.ops.boxes import scale_boxes
 from sam3_hf.ops.masks import binarize_at, encode_rle, logit_threshold, resize_logits, rle_at
+from sam3_hf.ops.nms import kept_above
 
 _OPTIONS = [field.name for field in fields(Preprocessing)]
 # Options of other image processors, which their files hold too; `None` or the value here is what SAM 3 does.
@@ -46,6 +47,9 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
     """Makes model inputs of images, and scores, boxes and masks of model outputs.
 
     Args:
+        nms_threshold: Of objects of one prompt whose boxes overlap by more than this (intersection over union), only
+            the surest is kept. `None`, as in the original, keeps all: its queries say each object once. A small model
+            that says some twice is helped by 0.5.
         **kwargs: Fields of `sam3_hf.inputs.pixels.Preprocessing` (`size`, `mask_size`, `do_resize`, `resample`,
             `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean`, `image_std`, `do_convert_rgb`,
             `fast_decode`); `None` is the default. What transformers' image processors write to their files is accepted
@@ -59,9 +63,10 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
     model_input_names = ["pixel_values"]  # noqa: RUF012 (the type is transformers')
     valid_kwargs = Sam3ImageProcessorKwargs
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, nms_threshold: float | int | None = None, **kwargs: Any) -> None:
         """Take the options given, and SAM 3's for the rest."""
         super().__init__()
+        self.nms_threshold = _checked_overlap(nms_threshold)
         known = {
             name: value for name, value in kwargs.items() if name not in _OF_A_CALL | _OF_A_FILE and value is not None
         }
@@ -106,7 +111,11 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         return pack(data, call["return_tensors"], call["device"])
 
     def post_process_object_detection(
-        self, outputs: Any, threshold: float | int = 0.3, target_sizes: Any = None
+        self,
+        outputs: Any,
+        threshold: float | int = 0.3,
+        target_sizes: Any = None,
+        nms_threshold: float | int | None = None,
     ) -> list[dict]:
         """Scores and boxes of the objects found, per prompt row, in query order.
 
@@ -115,14 +124,16 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
             threshold: Objects with a higher score are kept; score = sigmoid(pred_logits) * sigmoid(presence_logits).
             target_sizes: `(height, width)` of each image in pixels, as list, array or tensor; one size serves all rows
                 of one image. `None` leaves boxes relative, in 0..1.
+            nms_threshold: Instead of the processor's own; 1 keeps all.
 
         Returns:
             Per row `scores` float32 `(K,)` and `boxes` float32 `(K, 4)`, x1, y1, x2, y2, not clipped to the image.
 
         Raises:
-            ValueError: The number of target sizes fits neither the rows nor their images.
+            ValueError: The number of target sizes fits neither the rows nor their images, or `nms_threshold` is not in
+                0..1.
         """
-        kept = _kept(outputs, threshold, target_sizes)
+        kept = _kept(outputs, threshold, target_sizes, self._overlap(nms_threshold))
         return [{"scores": scores, "boxes": boxes} for scores, boxes, _, _ in kept]
 
     def post_process_instance_segmentation(
@@ -132,6 +143,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         mask_threshold: float | int = 0.5,
         target_sizes: Any = None,
         masks: str = "dense",
+        nms_threshold: float | int | None = None,
     ) -> list[dict]:
         """Scores, boxes and masks of the objects found, per prompt row, in query order.
 
@@ -142,6 +154,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
                 first, as in the original.
             target_sizes: As for `post_process_object_detection`; `None` also leaves masks at the model's resolution.
             masks: `"dense"`, or `"rle"` for codes of the same masks, which are then never in memory together.
+            nms_threshold: As for `post_process_object_detection`.
 
         Returns:
             Per row `scores` and `boxes` as above, and `masks`: bool `(K, height, width)`, or a list of K run-length
@@ -153,7 +166,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
         if masks not in _MASKS_AS:
             raise ValueError(f'masks is "dense" or "rle"; got {masks!r}.')
         level = logit_threshold(mask_threshold)
-        kept = _kept(outputs, threshold, target_sizes)
+        kept = _kept(outputs, threshold, target_sizes, self._overlap(nms_threshold))
         return [
             {"scores": scores, "boxes": boxes, "masks": _MASKS_AS[masks](logits, keep, size, level)}
             for (scores, boxes, keep, size), logits in zip(kept, outputs.pred_masks, strict=True)
@@ -194,6 +207,10 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
             results.append(BatchFeature(scored) if scored else found)
         return results
 
+    def _overlap(self, given: float | int | None) -> float | int | None:
+        """That of the call, or the processor's."""
+        return self.nms_threshold if given is None else _checked_overlap(given)
+
     def _options(self, changes: Mapping[str, Any]) -> Preprocessing:
         """Those of the processor with the changes of one call."""
         given = {name: value for name, value in changes.items() if value is not None}
@@ -233,15 +250,21 @@ def _check_maps(maps: list[tuple[int, ...]], images: list[tuple[int, ...]]) -> N
         raise ValueError(f"Each image needs a map of its size; got images (height, width) {images} and maps {maps}.")
 
 
+def _checked_overlap(nms_threshold: float | int | None) -> float | int | None:
+    if nms_threshold is not None and not 0 <= nms_threshold <= 1:
+        raise ValueError(f"nms_threshold lies in 0..1, or is None to keep all; got {nms_threshold!r}.")
+    return nms_threshold
+
+
 def _kept(
-    outputs: Any, threshold: float | int, target_sizes: Any
+    outputs: Any, threshold: float | int, target_sizes: Any, nms_threshold: float | int | None
 ) -> Iterator[tuple[Float[Tensor, "K"], Float[Tensor, "K 4"], Bool[Tensor, "Q"], tuple[int, int] | None]]:
     """Of each row: the scores and boxes kept, which queries these are, and the size of the row's image."""
     all_scores = outputs.pred_logits.float().sigmoid()
     if getattr(outputs, "presence_logits", None) is not None:
         all_scores = all_scores * outputs.presence_logits.float().sigmoid()
     for scores, boxes, size in zip(all_scores, outputs.pred_boxes, _row_sizes(outputs, target_sizes), strict=True):
-        keep = scores > threshold
+        keep = kept_above(scores, boxes, threshold, nms_threshold)
         boxes_xyxy = boxes[keep].float()
         yield scores[keep], scale_boxes(boxes_xyxy, size) if size else boxes_xyxy, keep, size
 

@@ -109,10 +109,14 @@ class Sam3Processor(LoadsFromHub, ProcessorMixin):
         return encoding
 
     def post_process_object_detection(
-        self, outputs: Any, threshold: float | int = 0.3, target_sizes: Any = None
+        self,
+        outputs: Any,
+        threshold: float | int = 0.3,
+        target_sizes: Any = None,
+        nms_threshold: float | int | None = None,
     ) -> list[dict]:
         """See `Sam3ImageProcessor.post_process_object_detection`."""
-        return self.image_processor.post_process_object_detection(outputs, threshold, target_sizes)
+        return self.image_processor.post_process_object_detection(outputs, threshold, target_sizes, nms_threshold)
 
     def post_process_instance_segmentation(
         self,
@@ -121,10 +125,11 @@ class Sam3Processor(LoadsFromHub, ProcessorMixin):
         mask_threshold: float | int = 0.5,
         target_sizes: Any = None,
         masks: str = "dense",
+        nms_threshold: float | int | None = None,
     ) -> list[dict]:
         """See `Sam3ImageProcessor.post_process_instance_segmentation`."""
         return self.image_processor.post_process_instance_segmentation(
-            outputs, threshold, mask_threshold, target_sizes, masks
+            outputs, threshold, mask_threshold, target_sizes, masks, nms_threshold
         )
 
     def post_process_semantic_segmentation(

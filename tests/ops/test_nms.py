@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision import ops
 
-from sam3_hf.ops.nms import box_areas, box_iou, nms
+from sam3_hf.ops.nms import box_areas, box_iou, kept_above, nms
 
 
 def boxes(count: int) -> torch.Tensor:
@@ -36,3 +36,14 @@ def test_empty_boxes_overlap_nothing() -> None:
     empty = torch.tensor([[1.0, 1, 1, 1], [3, 3, 2, 2]])
     assert not box_iou(empty, empty).any()
     assert box_areas(empty).tolist() == [0, 0]
+
+
+def test_what_is_not_sure_enough_suppresses_nothing() -> None:
+    some, scores = boxes(60), torch.rand(60)
+    above = (scores > 0.4).nonzero().flatten()
+    expected = torch.zeros(60, dtype=torch.bool)
+    expected[above[ops.nms(some[above], scores[above], 0.3)]] = True
+    assert kept_above(scores, some, 0.4, 0.3).equal(expected)
+    assert kept_above(scores, some, 0.4, None).equal(scores > 0.4)
+    assert kept_above(scores, some, 0.4, 1.0).equal(scores > 0.4)
+    assert not kept_above(scores, some, 1.0, 0.3).any()

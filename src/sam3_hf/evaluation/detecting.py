@@ -16,6 +16,7 @@ from torch import Tensor
 from sam3_hf.datasets.examples import ImageExample
 from sam3_hf.evaluation.datapoints import Detections, Objects
 from sam3_hf.ops.masks import rle_at
+from sam3_hf.ops.nms import kept_above
 
 SCORE_FLOOR = 0.3
 DIGITS = 5
@@ -30,10 +31,11 @@ class Candidates(NamedTuple):
     masks: Float[Tensor, "K h w"]
 
     @classmethod
-    def above(cls, outputs: Any, floor: float) -> "Candidates":
-        """All queries of a model's outputs whose score is higher than `floor`, row by row."""
+    def above(cls, outputs: Any, floor: float, nms_threshold: float | int | None = None) -> "Candidates":
+        """All queries of a model's outputs whose score is higher than `floor`, row by row; see `kept_above`."""
         scores = scores_of(outputs)
-        rows, queries = (scores > floor).nonzero(as_tuple=True)
+        kept = [kept_above(*row, floor, nms_threshold) for row in zip(scores, outputs.pred_boxes, strict=True)]
+        rows, queries = torch.stack(kept).nonzero(as_tuple=True)
         return cls(
             rows, scores[rows, queries], outputs.pred_boxes[rows, queries].float(), outputs.pred_masks[rows, queries]
         )
@@ -76,7 +78,7 @@ def predict(
     for start in range(0, len(sizes), prompts_at_once):
         rows = slice(start, start + prompts_at_once)
         outputs = model(vision_embeds=vision, **{name: value[rows] for name, value in prompts.items()})
-        candidates = Candidates.above(outputs, SCORE_FLOOR)
+        candidates = Candidates.above(outputs, SCORE_FLOOR, processor.image_processor.nms_threshold)
         for row, size in enumerate(sizes[rows]):
             yield detections_of(candidates.take(candidates.rows == row), size, with_masks=with_masks)
 

@@ -34,6 +34,22 @@ def nms(boxes_xyxy: Float[Tensor, "N 4"], scores: Float[Tensor, "N"], threshold:
     return order[keep_first(_overlapping(boxes_xyxy[order], threshold))]
 
 
+def kept_above(
+    scores: Float[Tensor, "Q"],
+    boxes_xyxy: Float[Tensor, "Q 4"],
+    threshold: float | int,
+    nms_threshold: float | int | None,
+) -> Bool[Tensor, "Q"]:
+    """Which have a score higher than `threshold` and, unless `nms_threshold` is `None`, survive `nms`."""
+    keep = scores > threshold
+    if nms_threshold is None:
+        return keep
+    above = keep.nonzero().flatten()
+    distinct = torch.zeros_like(keep)
+    distinct[above[nms(boxes_xyxy[above].float(), scores[above], nms_threshold)]] = True
+    return distinct
+
+
 def _overlapping(boxes_xyxy: Float[Tensor, "N 4"], threshold: float | int) -> Bool[Tensor, "N N"]:
     """Whether box i, the better one, overlaps box j."""
     rows = [box_iou(some, boxes_xyxy) > threshold for some in boxes_xyxy.split(_ROWS)]

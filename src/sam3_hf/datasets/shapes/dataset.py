@@ -11,7 +11,7 @@ from PIL import Image
 
 from sam3_hf.datasets.examples import ImageExample, PromptExample
 from sam3_hf.datasets.shapes.chance import between, generator, happens, pick
-from sam3_hf.datasets.shapes.prompts import Ask, any_asks
+from sam3_hf.datasets.shapes.prompts import EXAMPLES_SHARE, Ask, any_asks
 from sam3_hf.datasets.shapes.scene import Scene, build_scene
 
 _ASPECTS = (1.0, 1.0, 5 / 4, 4 / 3, 3 / 2)
@@ -32,6 +32,7 @@ class ShapesDataset:
         prompts_per_image: As many prompts for each.
         image_side: Length of the longer side in pixels; without it, each image has a size of its own.
         easy: Share of scenes with a few plain figures drawn tidily, for the first lessons.
+        examples_share: Share of prompts that are example boxes.
     """
 
     seed: int
@@ -39,6 +40,7 @@ class ShapesDataset:
     prompts_per_image: int = 8
     image_side: int | None = None
     easy: float = 0.0
+    examples_share: float = EXAMPLES_SHARE
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -64,7 +66,7 @@ class ShapesDataset:
         rng = generator(self.seed, index % self.length)
         size = any_size(rng, self.image_side)
         scene = build_scene(rng, size, is_easy=self.easy > 0 and happens(rng, self.easy))
-        return scene, any_asks(rng, scene.cast, self.prompts_per_image)
+        return scene, any_asks(rng, scene.cast, self.prompts_per_image, self.examples_share)
 
 
 def check_numbers(seed: int, length: int, prompts: int, image_side: int | None) -> None:
