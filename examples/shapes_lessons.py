@@ -1,10 +1,12 @@
-"""First lessons of the embedded model: to name what it sees, and to mark what a prompt means.
+"""First lessons of the embedded model: to name what it sees, and to mark what a prompt or a click means.
 
-look: picture -> vision encoder -> tokens -> colour, shape, texture and box of what every point belongs to
-read: prompt + tokens -> DETR encoder -> which points are meant
+look:  picture -> vision encoder -> tokens -> colour, shape, texture and box of what every point belongs to
+read:  prompt + tokens -> DETR encoder -> which points are meant
+point: click + tokens -> two-way transformer of the tracker -> which points are meant, and the box around them
 
 The heads are thrown away; what remains is an encoder that knows figures before it hears of prompts, as the released
-model's was trained before its detector, and one that reads prompts before queries have to find boxes for them.
+model's was trained before its detector, one that reads prompts before queries have to find boxes for them, and one that
+looks where a click points to before it has to draw masks.
 """
 
 import math
@@ -26,8 +28,11 @@ from sam3_hf.datasets.shapes.prompts import Ask
 from sam3_hf.datasets.shapes.scene import Scene
 from sam3_hf.datasets.shapes.silhouettes import SHAPES
 from sam3_hf.detector.prompts import BoxPrompt
+from sam3_hf.ops.masks import boxes_of_masks
 from sam3_hf.ops.positions import grid_positions
 from sam3_hf.ops.tokens import PaddedTokens, join, to_grid, to_tokens
+from sam3_hf.training.rehearsal import overheard
+from sam3_hf.training.tracking import TrackerLearner
 
 WORDS = {"colour": COLOURS, "shape": SHAPES, "texture": TEXTURES}
 # Points per token and axis.
@@ -148,6 +153,34 @@ class Marker(nn.Module):
         terms = marks(logits, torch.stack([label["masks"].any(0) for label in labels]).to(logits))
         loss = 2 * terms["mark"] + terms["dice"]
         return {"loss": loss, "loss_dict": {name: term.detach() for name, term in terms.items()}}
+
+
+class Pointer(nn.Module):
+    """Lesson "point": a tracker that learns, with linear heads on the two sides of its two-way transformer."""
+
+    def __init__(self, learner: TrackerLearner) -> None:
+        super().__init__()
+        self.learner = learner
+        width = learner.tracker.mask_decoder.config.hidden_size
+        self.box = nn.Linear(width, 4)
+        self.mark = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, FINE * FINE))
+
+    def forward(self, labels: Tensor, **inputs: Any) -> dict[str, Any]:
+        """The learner's loss, how far the first mask token is from its object's box, and which points are marked."""
+        transformer: Any = self.learner.tracker.mask_decoder.transformer
+        with overheard(transformer) as heard:
+            learned = self.learner(labels=labels, **inputs)
+        masks = labels[:, 0]
+        boxes = boxes_of_masks(masks) / torch.tensor(masks.shape[1:], device=masks.device).flip(0).repeat(2)
+        terms = {}
+        for said in heard:
+            marked = marks(fine(self.mark(said.image))[:, 0].float(), masks.float())
+            missed = (self.box(said.tokens[:, 2]).float().sigmoid() - boxes).abs().mean()
+            for name, term in {**marked, "box": missed}.items():
+                terms[name] = terms.get(name, 0) + term / len(heard)
+        loss = learned["loss"] + 5 * terms["box"] + 2 * terms["mark"] + terms["dice"]
+        told = {name: term.detach() for name, term in terms.items()}
+        return {"loss": loss, "loss_dict": learned["loss_dict"] | told}
 
 
 def coarse_level(vision: Sam3VisionModel, pixel_values: Tensor) -> Tensor:

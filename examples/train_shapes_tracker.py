@@ -2,9 +2,9 @@
 
     python examples/train_shapes_tracker.py OUTPUT --detector FOLDER
 
-First stills, then short clips, then longer ones; all are drawn by the seeded generator and seen once. OUTPUT/shapes is
-one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`. The same command goes
-on with a run that was killed.
+First clicks on stills, then corrections too, then short clips, then longer ones; all are drawn by the seeded generator
+and seen once. OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and
+`Sam3VideoModel`. The same command goes on with a run that was killed.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from shapes_lessons import EveryShapeToo
+from shapes_lessons import EveryShapeToo, Pointer
 from shapes_optimizer import MuonAndAdamW
 from train_shapes import halve
 
@@ -110,14 +110,14 @@ class Lesson(NamedTuple):
 
 
 def lessons(options: argparse.Namespace) -> list[Lesson]:
-    """Pointing, following, and following for longer at a tenth of the rate."""
-    stills, short, long = options.steps
-    pointing = RehearsalPlan(steps=options.answers)
+    """Pointing, being corrected, following, and following for longer at a tenth of the rate."""
+    first, stills, short, long = options.steps
+    pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
+    pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
     return [
-        Lesson(
-            "stills", EveryShapeToo(ShapesDataset(11, 10_000_000, 1, 256, easy=0.3)), pointing, 1, stills, options.rate
-        ),
+        Lesson("point", pictures[0], pointing, 1, first, 2 * options.rate),
+        Lesson("stills", pictures[1], corrected, 1, stills, options.rate),
         Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, options.rate / 2),
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, options.rate / 10),
     ]
@@ -139,7 +139,7 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
         per_device_eval_batch_size=options.images,
         dataloader_num_workers=options.workers,
         logging_steps=min(100, max(lesson.steps // 4, 1)),
-        eval_strategy="steps",
+        eval_strategy="no" if lesson.name == "point" else "steps",
         eval_steps=min(1000, lesson.steps),
         save_steps=500,
         save_total_limit=2,
@@ -157,7 +157,8 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
     folder = options.output / lesson.name
     held_out = WithObjects(ShapesDataset(1011, options.held_out))
     clips = ShapesClips(1012, options.held_out // 4, frames=12) if lesson.frames > 1 else ()
-    learner = TrackerLearner(tracker, lesson.plan, _WEIGHTS)
+    learner: Any = TrackerLearner(tracker, lesson.plan, _WEIGHTS)
+    learner = Pointer(learner) if lesson.name == "point" else learner
     trainer = Sam3Trainer(
         learner,
         arguments(lesson, options),
@@ -184,7 +185,11 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=3, help="objects per still or clip")
     parser.add_argument("--answers", type=int, default=7, help="answers on a prompted still; half on a frame of a clip")
     parser.add_argument(
-        "--steps", type=int, nargs=3, default=(6_000, 6_000, 1_000), metavar=("STILLS", "CLIPS", "LONG")
+        "--steps",
+        type=int,
+        nargs=4,
+        default=(1_000, 6_000, 6_000, 1_000),
+        metavar=("POINT", "STILLS", "CLIPS", "LONG"),
     )
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--held-out", type=int, default=48, help="stills to measure with, and four times fewer clips")

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from sam3_hf.losses.tracking import Answer
 from sam3_hf.ops.masks import resize_logits
-from sam3_hf.tracker.mask_decoder import ImageLevels, MaskDecoder, ObjectMasks
+from sam3_hf.tracker.mask_decoder import ImageLevels, ObjectMasks
 from sam3_hf.tracker.prompts import Clicks
 from sam3_hf.tracker.video_tracker import Hint, TrackedFrame, VideoTracker, held, remembered
 from sam3_hf.training.clicks import box_prompt, centre_click, largest_wrong_region, random_click, wrong_region
@@ -169,11 +169,11 @@ def _judged(said: ObjectMasks, truth: Bool[Tensor, "R H W"]) -> Answer:
 
 
 @contextmanager
-def overheard(decoder: MaskDecoder) -> Iterator[list[ObjectMasks]]:
-    """Inside the block, everything that the decoder says: all masks, where the tracker goes on with the best."""
-    said: list[ObjectMasks] = []
+def overheard(part: nn.Module) -> Iterator[list[Any]]:
+    """Inside the block, everything that a part of a model says: of the decoder all masks, not only the best."""
+    said: list[Any] = []
     hook: Any = lambda module, inputs, output: said.append(output)  # noqa: E731
-    handle = decoder.register_forward_hook(hook)
+    handle = part.register_forward_hook(hook)
     try:
         yield said
     finally:

@@ -6,6 +6,7 @@ TrackedFrame + its memory -> FrameMemory -> MemoryBank, which lets go of what no
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ class FrameMemory:
     ious: tuple[float, ...]
     reverse: bool | None = None
 
-    @property
+    @cached_property
     def score(self) -> float:
         """How sure this frame is of its objects: mean presence (0 where absent, up to 1) times mean quality."""
         sure = [max(0.0, 2 / (1 + math.exp(-logit)) - 1) for logit in self.presence]
