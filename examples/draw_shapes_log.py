@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-WIDTH, HEIGHT, MARGIN = 250, 170, 36
+WIDTH, HEIGHT, MARGIN, COLUMNS = 250, 170, 36, 4
 COLOURS = ("#d1495b", "#00798c", "#edae49", "#66a182")
 # What is drawn of each lesson; all of it lies between 0 and 1.
 PANELS = {
@@ -20,6 +20,9 @@ PANELS = {
     "find": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
     "sharpen": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
     "apart": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
+    "outline": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
+    "alike": ("eval_segm_cgF1", "eval_segm_IL_MCC", "eval_segm_pmF1"),
+    "point": ("loss_dice", "iou", "box"),
     "stills": ("eval_iou_1", "eval_iou_3", "eval_iou_box"),
     "clips": ("eval_jf_click", "eval_jf_mask"),
     "long_clips": ("eval_jf_click", "eval_jf_mask"),
@@ -49,11 +52,12 @@ def figures_of(output: Path) -> list[Figure]:
     return found
 
 
-def panel(lesson: str, figures: list[Figure], left: int) -> str:
+def panel(lesson: str, figures: list[Figure], place: int) -> str:
     """Curves of one lesson as a group of SVG elements."""
     last = max(figure.step for figure in figures if figure.lesson == lesson)
     lines = [
-        f'<g transform="translate({left} 0)"><text x="{MARGIN}" y="16" font-weight="bold">{lesson}</text>',
+        f'<g transform="translate({WIDTH * (place % COLUMNS)} {HEIGHT * (place // COLUMNS)})">'
+        f'<text x="{MARGIN}" y="16" font-weight="bold">{lesson}</text>',
         f'<path d="M{MARGIN} 24V{HEIGHT - 24}H{WIDTH - 8}" fill="none" stroke="#888"/>',
         f'<text x="{MARGIN - 6}" y="30" text-anchor="end">1</text>',
         f'<text x="{MARGIN - 6}" y="{HEIGHT - 22}" text-anchor="end">0</text>',
@@ -87,9 +91,10 @@ def main() -> None:
         writer.writerow(Figure._fields)
         writer.writerows((*figure[:3], f"{figure.value:.5g}") for figure in figures)
     lessons = [lesson for lesson in PANELS if any(figure.lesson == lesson for figure in figures)]
-    panels = "\n".join(panel(lesson, figures, WIDTH * place) for place, lesson in enumerate(lessons))
+    panels = "\n".join(panel(lesson, figures, place) for place, lesson in enumerate(lessons))
     options.curves.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * len(lessons)}" height="{HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * min(len(lessons), COLUMNS)}" '
+        f'height="{HEIGHT * -(-len(lessons) // COLUMNS)}" '
         f'font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="white"/>\n{panels}\n</svg>\n'
     )
 

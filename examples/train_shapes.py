@@ -200,19 +200,28 @@ def main() -> None:
     torch.manual_seed(0)
     processor = processor_for_shapes()
     model = small_model(processor)
-    is_first = os.environ.get("RANK", "0") == "0"
     for lesson in map(Lesson, LESSONS, options.images, options.prompts, options.steps, options.rates):
         done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
             train(model, processor, lesson, options)
-            if is_first:
+            if is_first_process():
                 model.save_pretrained(done, processor=processor)
-            if distributed.is_initialized():
-                distributed.barrier()
+            wait_for_all()
         model = Sam3Model.from_pretrained(done)
-    if is_first:
+    if is_first_process():
         model.save_pretrained(options.output / "shapes", processor=processor)
         halve(options.output / "shapes" / "model.safetensors")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes what is not a checkpoint."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def wait_for_all() -> None:
+    """Until every process has come here."""
+    if distributed.is_initialized():
+        distributed.barrier()
 
 
 def halve(file: Path) -> None:

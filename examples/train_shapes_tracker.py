@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from shapes_lessons import EveryShapeToo, Pointer
 from shapes_optimizer import MuonAndAdamW
-from train_shapes import halve
+from train_shapes import halve, is_first_process, wait_for_all
 
 from sam3_hf import (
     Sam3ImageProcessor,
@@ -152,9 +152,8 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     )
 
 
-def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, lesson: Lesson, options: Any) -> Path:
-    """Train, and leave the tracker with its processor in a folder of the lesson's name."""
-    folder = options.output / lesson.name
+def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, lesson: Lesson, options: Any) -> None:
+    """One lesson, from its start or from its last checkpoint."""
     held_out = WithObjects(ShapesDataset(1011, options.held_out))
     clips = ShapesClips(1012, options.held_out // 4, frames=12) if lesson.frames > 1 else ()
     learner: Any = TrackerLearner(tracker, lesson.plan, _WEIGHTS)
@@ -170,10 +169,7 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
         ),
         measure=MeasureTracking(processor, also=clips),
     )
-    trainer.train(resume_from_checkpoint=bool(list(folder.glob("checkpoint-*"))))
-    tracker.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    trainer.train(resume_from_checkpoint=any((options.output / lesson.name).glob("checkpoint-*")))
 
 
 def main() -> None:
@@ -205,8 +201,14 @@ def main() -> None:
     for lesson in lessons(options):
         done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
-            done = teach(tracker, tracking, lesson, options)
+            teach(tracker, tracking, lesson, options)
+            if is_first_process():
+                tracker.save_pretrained(done)
+                tracking.save_pretrained(done)
+            wait_for_all()
         tracker = Sam3TrackerVideoModel.from_pretrained(done)
+    if not is_first_process():
+        return
     # Specks are judged on masks of 288 cells a side in the released model; these have fewer.
     area = round(16 * (processor.image_processor.mask_size["height"] / 288) ** 2)
     folder = options.output / "shapes"
