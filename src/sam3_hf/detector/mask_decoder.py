@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam3_hf.configuration_sam3 import Sam3MaskDecoderConfig
+from sam3_hf.detector import pixel_bands
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
@@ -51,11 +52,12 @@ class PixelDecoder(nn.Module):
     def forward(self, levels: tuple[Float[Tensor, "P C _ _"], ...]) -> Float[Tensor, "P C H W"]:
         """Features of every pixel of the finest level."""
         *finer, pixels = levels
-        for stage, level in enumerate(reversed(finer)):
-            pixels = F.interpolate(pixels, size=level.shape[-2:], mode="nearest").add_(level)
-            # One step per line: each lets go of the map before it.
-            pixels = self.conv_layers[stage](pixels)
-            pixels = self.norms[stage](pixels)
+        for conv, norm, level in zip(self.conv_layers, self.norms, reversed(finer), strict=False):
+            if pixel_bands.fits(pixels, level):
+                pixels = pixel_bands.convolved(conv, pixels, level)
+                pixel_bands.normalize_(norm, pixels)
+            else:
+                pixels = norm(conv(F.interpolate(pixels, size=level.shape[-2:], mode="nearest").add_(level)))
             pixels = F.relu(pixels, inplace=True)
         return pixels
 
@@ -96,5 +98,8 @@ class MaskDecoder(nn.Module):
         """Logits of every query at every pixel, and of all matching objects together."""
         pixels = self.pixel_decoder(levels)
         semantic = self.semantic_projection(pixels)
-        pixels = self.instance_projection(pixels)
+        if pixel_bands.fits(pixels, pixels):
+            pixel_bands.project_(self.instance_projection, pixels)
+        else:
+            pixels = self.instance_projection(pixels)
         return paired(embeddings, to_tokens(pixels)).unflatten(2, pixels.shape[2:]), semantic
