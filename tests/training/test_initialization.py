@@ -1,8 +1,13 @@
+from typing import Any
+
+import pytest
 import torch
 from tests.support.tracking import tracker_config
 
 from sam3_hf import Sam3ViTConfig, Sam3ViTModel
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
+from sam3_hf.ops.rotary import rotary_table
+from sam3_hf.tracker.memory_attention import RotaryAttention
 from sam3_hf.training.initialization import initialize_tracker, look_around
 
 
@@ -32,6 +37,32 @@ def test_to_begin_with_objects_seem_to_be_there() -> None:
     tracker = Sam3TrackerVideoModel(tracker_config())
     initialize_tracker(tracker)
     assert tracker.mask_decoder.pred_obj_score_head.proj_out.bias.item() == 2
+
+
+def test_a_cell_first_recalls_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Sam3TrackerVideoModel(tracker_config()).eval()
+    torch.manual_seed(0)
+    initialize_tracker(tracker)
+    asked: list[torch.Tensor] = []
+
+    def hear(self: RotaryAttention, query: torch.Tensor, key: torch.Tensor, value: Any, mask: Any) -> torch.Tensor:
+        asked.append((query @ key.transpose(2, 3) * self.scaling).softmax(-1))
+        return query[:, 0]
+
+    monkeypatch.setattr(RotaryAttention, "_average", hear)
+    for layer in tracker.memory_attention.layers:
+        attention: Any = layer.cross_attn_image
+        image, memory = (
+            torch.zeros(1, 36, attention.q_proj.in_features),
+            torch.zeros(1, 72, attention.k_proj.in_features),
+        )
+        size = attention.q_proj.out_features // attention.heads
+        turns = rotary_table(6, 6, size, 10_000.0, image)
+        attention(image, memory, memory, turns, 2)
+    for weights in asked:
+        both = weights.unflatten(-1, (2, 36)).sum(-2)
+        assert both.argmax(-1).equal(torch.arange(36).expand_as(both[..., 0]))
+        assert both.amax(-1).min() > 0.3
 
 
 def test_heads_of_a_vit_first_look_at_their_neighbours() -> None:

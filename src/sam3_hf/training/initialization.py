@@ -66,25 +66,31 @@ def look_around(vit: Sam3ViTModel) -> None:
     is that of a step to the neighbour. A ViT that has to find out what is near needs many more pictures.
     """
     size = vit.config.hidden_size // vit.config.num_attention_heads
-    turns = vit.config.rope_theta ** -(torch.arange(0, size, 4) / size)
-    sharpness = torch.where(torch.arange(len(turns)) < _SHARP, _NEARNESS, 0.0).mul(size**0.5).sqrt()
     grid = vit.embeddings.side
     for number, (layer, window) in enumerate(zip(vit.layers, vit.windows, strict=True)):
         # Tokens of a whole grid are closer together, as far as rotations go.
         step = 1.0 if window else vit.config.window_size / grid
         attention: Any = layer.attention
         for head in range(attention.heads):
-            x, y = _STEPS[(head + attention.heads * number) % len(_STEPS)]
-            angles = torch.cat([turns * x * step, turns * y * step])
-            length = (sharpness / step**0.5).repeat(2)
             place = slice(head * size, (head + 1) * size)
-            with torch.no_grad():
-                attention.q_proj.weight[place] *= _UNSAID
-                attention.k_proj.weight[place] *= _UNSAID
-                attention.q_proj.bias[place] = torch.stack([length, 0 * length], -1).flatten()
-                attention.k_proj.bias[place] = torch.stack(
-                    [length * angles.cos(), -length * angles.sin()], -1
-                ).flatten()
+            offset = _STEPS[(head + attention.heads * number) % len(_STEPS)]
+            _look_beside(attention, place, offset, vit.config.rope_theta, step)
+
+
+@torch.no_grad()
+def _look_beside(
+    attention: Any, place: slice, offset: tuple[int, int], rope_theta: float | int, step: float = 1.0
+) -> None:
+    """Let the head with these rows first look `offset` cells to the right and down; cells are `step` turns apart."""
+    size = place.stop - place.start
+    turns = rope_theta ** -(torch.arange(0, size, 4) / size)
+    sharpness = torch.where(torch.arange(len(turns)) < _SHARP, _NEARNESS, 0.0).mul(size**0.5).sqrt()
+    angles = torch.cat([turns * way * step for way in offset])
+    length = (sharpness / step**0.5).repeat(2)
+    attention.q_proj.weight[place] *= _UNSAID
+    attention.k_proj.weight[place] *= _UNSAID
+    attention.q_proj.bias[place] = torch.stack([length, 0 * length], -1).flatten()
+    attention.k_proj.bias[place] = torch.stack([length * angles.cos(), -length * angles.sin()], -1).flatten()
 
 
 def _look_inside(bias: Head) -> None:
@@ -101,8 +107,9 @@ def _look_inside(bias: Head) -> None:
 def initialize_tracker(tracker: Sam3TrackerVideoModel) -> None:
     """Fresh weights for all of a tracker but its ViT, which has to be there already.
 
-    Matrices are drawn as in `initialize`, tokens and kinds of prompts as wide as a normalised token, and to begin with
-    an object that was pointed at is taken to be there.
+    Matrices are drawn as in `initialize`, tokens and kinds of prompts as wide as a normalised token. To begin with,
+    every cell of an image recalls what was remembered of the same place, and an object that was pointed at is taken to
+    be there.
     """
     for name, part in tracker.named_children():
         fresh: Any = part.neck if name == "vision_encoder" else part
@@ -113,6 +120,13 @@ def initialize_tracker(tracker: Sam3TrackerVideoModel) -> None:
     for name, parameter in tracker.named_parameters(recurse=False):
         if parameter.requires_grad and name != "no_memory_positional_encoding":
             nn.init.trunc_normal_(parameter, std=0.02)
+    theta = (tracker.config.rope_parameters or {})["rope_theta"]
+    for layer in tracker.memory_attention.layers:
+        recalling: Any = layer.cross_attn_image
+        size = recalling.q_proj.out_features // recalling.heads
+        for head in range(recalling.heads):
+            place = slice(head * size, (head + 1) * size)
+            _look_beside(recalling, place, (0, 0), theta)
     nn.init.constant_(tracker.mask_decoder.pred_obj_score_head.proj_out.bias, _THERE)
 
 
