@@ -33,7 +33,7 @@ TABLES = {
     "growth-prompts": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth prompts --rounds 0",
     "growth-images": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth images --rounds 0",
     "growth-size": f"{BENCHMARK} {{model}} --dtype bfloat16 --growth size --rounds 0",
-    "growth-objects": f"{BENCHMARK} --tiny --growth objects --rounds 3",
+    "growth-objects": f"{BENCHMARK} --tiny --growth objects --rounds 9",
     "growth-megapixels": f"{BENCHMARK} {{model}} --image-size 1008 --growth megapixels --rounds 3",
     "growth-calls": f"{BENCHMARK} {{model}} --dtype bfloat16 --image-size 252 --growth calls",
 }

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sam3_hf.modeling_sam3 import Sam3Model
+from sam3_hf.vision import backbone, neck
 from tests.support import golden
 from tests.support.graphs import whole_graphs
 from tests.support.tolerances import SAME_MODEL
@@ -127,3 +128,23 @@ def test_two_calls_share_nothing(tiny: Sam3Model) -> None:
         expected = tiny(**first)
         tiny(**golden.case("batch_text").inputs)
         torch.testing.assert_close(tiny(**first).pred_logits, expected.pred_logits, **SAME_MODEL)
+
+
+def test_large_images_of_a_batch_are_encoded_one_by_one(tiny: Sam3Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    (picture, *_) = golden.case("text_only").inputs["pixel_values"]
+    pixels = torch.stack([picture, picture / 2, -picture])
+    seen: list[int] = []
+    handle = tiny.vision_encoder.backbone.embeddings.register_forward_hook(
+        lambda module, inputs, output: seen.append(len(inputs[0]))
+    )
+    with torch.no_grad():
+        together = tiny.get_vision_features(pixels)
+        monkeypatch.setattr(backbone, "_LARGE", 0)
+        monkeypatch.setattr(neck, "_LARGE", 0)
+        apart, recorded = tiny.get_vision_features(pixels), tiny.get_vision_features(pixels, output_hidden_states=True)
+    handle.remove()
+    assert seen == [3, 1, 1, 1, 3]
+    torch.testing.assert_close(apart.last_hidden_state, together.last_hidden_state, **SAME_MODEL)
+    for one, other in zip(apart.fpn_hidden_states, together.fpn_hidden_states, strict=True):
+        torch.testing.assert_close(one, other, **SAME_MODEL)
+    assert all(len(state) == 3 for state in recorded.hidden_states)

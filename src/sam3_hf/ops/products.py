@@ -60,9 +60,12 @@ def _dtypes() -> tuple[torch.dtype, ...]:
     return (torch.float32, torch.bfloat16) if bfloat16 else (torch.float32,)
 
 
-def by_row(function: Callable[..., tuple[Tensor, ...]], *batches: Tensor) -> tuple[Tensor, ...]:
-    """Results of a function of batches: on a CPU without gradients row by row, where less memory is faster memory."""
-    if len(batches[0]) < 2 or not onednn_computes(batches[0]):
+def by_row(function: Callable[..., tuple[Tensor, ...]], *batches: Tensor, least: int = 0) -> tuple[Tensor, ...]:
+    """Results of a function of batches: on a CPU without gradients row by row, where less memory is faster memory.
+
+    Rows whose first part has fewer than `least` numbers stay together.
+    """
+    if len(batches[0]) < 2 or batches[0][0].numel() < least or not onednn_computes(batches[0]):
         return function(*batches)
     rows = zip(*(batch.split(1) for batch in batches), strict=True)
     return tuple(map(torch.cat, zip(*(function(*row) for row in rows), strict=True)))

@@ -17,6 +17,7 @@ from sam3_hf.layers.attention import Attention
 from sam3_hf.layers.drop_path import DropPath
 from sam3_hf.layers.mlp import FeedForward
 from sam3_hf.modeling_base import Sam3PreTrainedModel, recording
+from sam3_hf.ops.products import by_row
 from sam3_hf.ops.rotary import RotaryTable, rotary_table
 from sam3_hf.ops.windows import from_windows, to_windows
 
@@ -40,6 +41,10 @@ class PatchEmbeddings(nn.Module):
     def forward(self, pixel_values: Float[Tensor, "B c S S"]) -> Float[Tensor, "B H W C"]:
         """One token per patch."""
         return self.projection(pixel_values).permute(0, 2, 3, 1)
+
+
+# Images of so many numbers fill the processor's cache alone.
+_LARGE = 3 * 448**2
 
 
 class Embeddings(nn.Module):
@@ -136,19 +141,24 @@ class Sam3ViTModel(Sam3PreTrainedModel):
             ValueError: The image is not square or not a multiple of the patch size.
         """
         self._check_size(pixel_values)
-        grid = self.embeddings(pixel_values.to(self.embeddings.patch_embeddings.projection.weight.dtype))
-        grid = self.layer_norm(grid)
-        side = grid.shape[1]
-        tables = {window: self._rotary(window or side, grid) for window in (0, self.config.window_size)}
         layers = {"hidden_states": ViTLayer, "attentions": Attention}
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
-            for layer, window in zip(self.layers, self.windows, strict=True):
-                grid = layer(grid, tables[window])
+            (grid,) = self._encode(pixel_values) if seen.layers else by_row(self._encode, pixel_values, least=_LARGE)
         return BaseModelOutput(
             last_hidden_state=grid.flatten(1, 2),
             hidden_states=seen.states(lambda state: state.flatten(1, 2)),
             attentions=seen.weights(),
         )
+
+    def _encode(self, pixel_values: Float[Tensor, "B c H W"]) -> tuple[Float[Tensor, "B h w C"]]:
+        """All blocks."""
+        grid = self.embeddings(pixel_values.to(self.embeddings.patch_embeddings.projection.weight.dtype))
+        grid = self.layer_norm(grid)
+        side = grid.shape[1]
+        tables = {window: self._rotary(window or side, grid) for window in (0, self.config.window_size)}
+        for layer, window in zip(self.layers, self.windows, strict=True):
+            grid = layer(grid, tables[window])
+        return (grid,)
 
     def _rotary(self, side: int, like: Tensor) -> RotaryTable:
         head_size = self.config.hidden_size // self.config.num_attention_heads

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam3_hf.configuration_sam3 import Sam3VisionConfig
+from sam3_hf.ops.products import by_row
 
 
 def _scaling(channels: int, scale: float) -> nn.Sequential:
@@ -23,6 +24,10 @@ def _scaling(channels: int, scale: float) -> nn.Sequential:
     return nn.Sequential(*options[scale]())
 
 
+# Grids of so many numbers fill the processor's cache alone.
+_LARGE = 1_000_000
+
+
 class FpnLayer(nn.Module):
     """One level of the pyramid."""
 
@@ -35,7 +40,8 @@ class FpnLayer(nn.Module):
 
     def forward(self, grid: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
         """Bring the grid to this level's scale and width."""
-        return self.proj2(self.proj1(self.scale_layers(grid)))
+        (level,) = by_row(lambda grid: (self.proj2(self.proj1(self.scale_layers(grid))),), grid, least=_LARGE)
+        return level
 
 
 class Neck(nn.Module):
