@@ -6,6 +6,7 @@ Every number is that of the plain layers, up to rounding. Besides the level and 
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +40,8 @@ def convolved(
     return result
 
 
-def normalize_(norm: nn.GroupNorm, pixels: Float[Tensor, "P C H W"]) -> None:
-    """Normalize in place: groups know nothing of each other."""
+def normalize_(norm: Any, pixels: Float[Tensor, "P C H W"]) -> None:
+    """A GroupNorm in place: groups know nothing of each other."""
     width = pixels.shape[1] // norm.num_groups
     for start in range(0, pixels.shape[1], width):
         group = slice(start, start + width)
