@@ -50,13 +50,15 @@ def test_layers_in_their_place_are_called(decoder: MaskDecoder) -> None:
     """Adapters, hooks and quantized layers stand where layers stood."""
     called = []
     for name, layer in decoder.named_modules():
-        if isinstance(layer, torch.nn.Conv2d):
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.GroupNorm):
             layer.register_forward_hook(lambda *_, name=name: called.append(name))
     with torch.inference_mode():
         decoder(*inputs(1, 4))
     assert set(called) == {
         "pixel_decoder.conv_layers.0",
         "pixel_decoder.conv_layers.1",
+        "pixel_decoder.norms.0",
+        "pixel_decoder.norms.1",
         "instance_projection",
         "semantic_projection",
     }

@@ -54,8 +54,7 @@ class PixelDecoder(nn.Module):
         *finer, pixels = levels
         for conv, norm, level in zip(self.conv_layers, self.norms, reversed(finer), strict=False):
             if pixel_bands.fits(pixels, level):
-                pixels = pixel_bands.convolved(conv, pixels, level)
-                pixel_bands.normalize_(norm, pixels)
+                pixels = pixel_bands.normalized(norm, pixel_bands.convolved(conv, pixels, level))
             else:
                 pixels = norm(conv(F.interpolate(pixels, size=level.shape[-2:], mode="nearest").add_(level)))
             pixels = F.relu(pixels, inplace=True)

@@ -40,12 +40,15 @@ def convolved(
     return result
 
 
-def normalize_(norm: Any, pixels: Float[Tensor, "P C H W"]) -> None:
-    """A GroupNorm in place: groups know nothing of each other."""
+def normalized(norm: Any, pixels: Float[Tensor, "P C H W"]) -> Float[Tensor, "P C H W"]:
+    """A GroupNorm in place, as groups know nothing of each other; whole where it has hooks, or weights elsewhere."""
+    if norm._forward_pre_hooks or norm._forward_hooks or not onednn_computes(pixels, norm.weight, norm.bias):
+        return norm(pixels)
     width = pixels.shape[1] // norm.num_groups
     for start in range(0, pixels.shape[1], width):
         group = slice(start, start + width)
         pixels[:, group] = F.group_norm(pixels[:, group], 1, norm.weight[group], norm.bias[group], norm.eps)
+    return pixels
 
 
 def project_(conv: nn.Module, pixels: Float[Tensor, "P C H W"]) -> None:
