@@ -22,7 +22,7 @@ TABLES = {
     "eight": f"{BENCHMARK} {{model}} --parts forward --prompts 8 --dtype bfloat16 --against transformers,plain "
     "--rounds 1",
     "parts": f"{BENCHMARK} {{model}} --dtype bfloat16 --roofline --rounds 2",
-    "floor-fp32": f"{BENCHMARK} {{model}} --parts forward --dtype float32 --roofline --rounds 2",
+    "floor-fp32": f"{BENCHMARK} {{model}} --parts forward --dtype float32 --roofline --rounds 3",
     "throughput": f"{BENCHMARK} {{model}} --dtype bfloat16 --batch 1,2 --prompts 1,4,16 --rounds 0",
     "texts": "python benchmarks/texts.py {model}",
     "preprocess": "python benchmarks/preprocess.py",

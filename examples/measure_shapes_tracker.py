@@ -1,6 +1,6 @@
 """Measure how the embedded model `shapes` follows: on held-out clips that it was not trained on.
 
-    python examples/measure_shapes_tracker.py [--model FOLDER] [--clips 40] [--stills 100]
+    python examples/measure_shapes_tracker.py --model FOLDER [--clips 40] [--frames 16] [--stills 100]
 
 Objects that are shown on the first frame, by their mask or by one click, are followed by a tracker's session (J&F).
 Phrases are looked for by a concept session, all four of a clip at once, half of which mean nothing there (pHOTA and
@@ -19,7 +19,6 @@ from sam3_hf import (
     Sam3TrackerVideoProcessor,
     Sam3VideoModel,
     Sam3VideoProcessor,
-    embedded,
 )
 from sam3_hf.datasets.examples import ClipExample
 from sam3_hf.datasets.shapes.clips import ShapesClips
@@ -75,14 +74,14 @@ def pairs_of(model: Any, processor: Sam3VideoProcessor, clip: ClipExample) -> li
 
 
 def main() -> None:
-    """Three tables."""
+    """Print all scores."""
     parser = argparse.ArgumentParser(description="Measure how the embedded model `shapes` follows.")
-    parser.add_argument("--model", type=Path, default=None, help="a folder; the embedded model if not given")
+    parser.add_argument("--model", type=Path, required=True, help="what examples/train_shapes_tracker.py left")
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--stills", type=int, default=100)
     options = parser.parse_args()
-    folder = options.model or embedded("shapes")
+    folder = options.model
     clips = ShapesClips(CLIPS_SEED, options.clips, options.frames)
     tracker = Sam3TrackerVideoModel.from_pretrained(folder).eval()
     tracking = Sam3TrackerVideoProcessor(Sam3VideoProcessor.from_pretrained(folder).image_processor)

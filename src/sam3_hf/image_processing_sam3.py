@@ -49,7 +49,7 @@ class Sam3ImageProcessor(LoadsFromHub, ObjectMaskProcessing, BaseImageProcessor)
     Args:
         nms_threshold: Of objects of one prompt whose boxes overlap by more than this (intersection over union), only
             the surest is kept. `None`, as in the original, keeps all: its queries say each object once. A small model
-            that says some twice is helped by 0.5.
+            that says some twice is helped by 0.5. Videos have a rule of their own, `Sam3VideoConfig.det_nms_thresh`.
         **kwargs: Fields of `sam3_hf.inputs.pixels.Preprocessing` (`size`, `mask_size`, `do_resize`, `resample`,
             `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean`, `image_std`, `do_convert_rgb`,
             `fast_decode`); `None` is the default. What transformers' image processors write to their files is accepted

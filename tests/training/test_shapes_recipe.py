@@ -14,6 +14,8 @@ from sam3_hf import Sam3Model, Sam3Processor, Sam3TrackerVideoModel, Sam3VideoMo
 ROOT = Path(__file__).parents[2]
 LESSONS = ("look", "read", "find", "sharpen", "apart", "outline", "alike")
 
+MEASURED = ("--clips", "2", "--frames", "4", "--stills", "2")
+
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,6 +58,8 @@ def test_a_tracker_is_taught_and_joined(detector: Path, tmp_path: Path) -> None:
     few = ("--images", "2", "--answers", "2", "--steps", *["2"] * 4, "--held-out", "4")
     _run([sys.executable], "examples/train_shapes_tracker.py", tmp_path, "--detector", detector / "shapes", *few)
     assert {path.name for path in tmp_path.iterdir()} == {"point", "stills", "clips", "long_clips", "shapes"}
+    said = _run([sys.executable], "examples/measure_shapes_tracker.py", "--model", tmp_path / "shapes", *MEASURED)
+    assert all(name in said for name in ("iou_1", "J&F, shown by a click", "pHOTA"))
     both = Sam3VideoModel.from_pretrained(tmp_path / "shapes")
     alone = Sam3TrackerVideoModel.from_pretrained(tmp_path / "long_clips")
     name = "mask_decoder.transformer.layers.0.mlp.proj_in.weight"
@@ -71,8 +75,9 @@ def _two_processes() -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
-def _run(python: list[str], *arguments: object) -> None:
-    subprocess.run([*python, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, timeout=600)
+def _run(python: list[str], *arguments: object) -> str:
+    command = [*python, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=600).stdout
 
 
 def _weights(folder: Path, name: str) -> torch.Tensor:

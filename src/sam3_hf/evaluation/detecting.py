@@ -19,6 +19,8 @@ from sam3_hf.ops.masks import rle_at
 from sam3_hf.ops.nms import kept_above
 
 SCORE_FLOOR = 0.3
+# A score that every query exceeds.
+_ANY = -1.0
 DIGITS = 5
 
 
@@ -33,22 +35,20 @@ class Candidates(NamedTuple):
     @classmethod
     def above(cls, outputs: Any, floor: float, nms_threshold: float | int | None = None) -> "Candidates":
         """All queries of a model's outputs whose score is higher than `floor`, row by row; see `kept_above`."""
-        scores = scores_of(outputs)
-        kept = [kept_above(*row, floor, nms_threshold) for row in zip(scores, outputs.pred_boxes, strict=True)]
-        rows, queries = torch.stack(kept).nonzero(as_tuple=True)
-        return cls(
-            rows, scores[rows, queries], outputs.pred_boxes[rows, queries].float(), outputs.pred_masks[rows, queries]
-        )
+        scores, rows, queries = _distinct(outputs, floor, nms_threshold)
+        return cls._of(outputs, scores, rows, queries)
 
     @classmethod
-    def best(cls, outputs: Any, count: int) -> "Candidates":
-        """The `count` queries with the highest scores, whatever their rows."""
-        scores = scores_of(outputs)
-        places = scores.flatten().argsort(descending=True, stable=True)[:count]
-        rows, queries = places // scores.shape[1], places % scores.shape[1]
-        return cls(
-            rows, scores[rows, queries], outputs.pred_boxes[rows, queries].float(), outputs.pred_masks[rows, queries]
-        )
+    def best(cls, outputs: Any, count: int, nms_threshold: float | int | None = None) -> "Candidates":
+        """The `count` queries with the highest scores, whatever their rows; see `kept_above`."""
+        scores, rows, queries = _distinct(outputs, _ANY, nms_threshold)
+        surest = scores.argsort(descending=True, stable=True)[:count]
+        return cls._of(outputs, scores[surest], rows[surest], queries[surest])
+
+    @classmethod
+    def _of(cls, outputs: Any, scores: Tensor, rows: Tensor, queries: Tensor) -> "Candidates":
+        """Some of a model's outputs."""
+        return cls(rows, scores, outputs.pred_boxes[rows, queries].float(), outputs.pred_masks[rows, queries])
 
     def join(self, others: "Candidates") -> "Candidates":
         """Both together, these first."""
@@ -96,7 +96,7 @@ def predict_best(
     for start in range(0, len(texts), prompts_at_once):
         rows = slice(start, start + prompts_at_once)
         text = {name: inputs[name][rows] for name in ("input_ids", "attention_mask")}
-        found = Candidates.best(model(vision_embeds=vision, **text), count)
+        found = Candidates.best(model(vision_embeds=vision, **text), count, processor.image_processor.nms_threshold)
         found = found._replace(rows=found.rows + start)
         best = found if best is None else best.join(found).surest(count)
     if best is None:
@@ -108,6 +108,16 @@ def predict_best(
 def scores_of(outputs: Any) -> Float[Tensor, "P Q"]:
     """How sure the model is that a query is an object of its prompt, and that there is one at all."""
     return outputs.pred_logits.float().sigmoid() * outputs.presence_logits.float().sigmoid()
+
+
+def _distinct(
+    outputs: Any, floor: float, nms_threshold: float | int | None
+) -> tuple[Float[Tensor, " K"], Int[Tensor, " K"], Int[Tensor, " K"]]:
+    """Scores, rows and queries of what is kept, row by row."""
+    scores = scores_of(outputs)
+    kept = [kept_above(*row, floor, nms_threshold) for row in zip(scores, outputs.pred_boxes, strict=True)]
+    rows, queries = torch.stack(kept).nonzero(as_tuple=True)
+    return scores[rows, queries], rows, queries
 
 
 def detections_of(

@@ -23,8 +23,6 @@ _STARTS = (
 )
 # Logit of an object's presence before anything was learned.
 _THERE = 2.0
-
-
 # The tokens of a ViT without a norm at its end are large; maps as large would drown what prompts add to them.
 _NECK_GAIN = 0.25
 # Where the heads of a ViT first look, in patches to the right and down.

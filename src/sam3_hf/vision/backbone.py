@@ -30,6 +30,10 @@ def square_side(length: int | list[int] | tuple[int, int], name: str) -> int:
     return sides.pop()
 
 
+# Images of so many numbers fill the processor's cache alone.
+_LARGE = 3 * 448**2
+
+
 class PatchEmbeddings(nn.Module):
     """Cut the image into patches and project each."""
 
@@ -41,10 +45,6 @@ class PatchEmbeddings(nn.Module):
     def forward(self, pixel_values: Float[Tensor, "B c S S"]) -> Float[Tensor, "B H W C"]:
         """One token per patch."""
         return self.projection(pixel_values).permute(0, 2, 3, 1)
-
-
-# Images of so many numbers fill the processor's cache alone.
-_LARGE = 3 * 448**2
 
 
 class Embeddings(nn.Module):

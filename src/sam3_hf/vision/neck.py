@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from sam3_hf.configuration_sam3 import Sam3VisionConfig
 from sam3_hf.ops.products import by_row
 
+# Grids of so many numbers fill the processor's cache alone.
+_LARGE = 1_000_000
+
 
 def _scaling(channels: int, scale: float) -> nn.Sequential:
     """The layers that bring a grid of `channels` to `scale`; each doubling halves the channels."""
@@ -22,10 +25,6 @@ def _scaling(channels: int, scale: float) -> nn.Sequential:
     if scale not in options:
         raise ValueError(f"scale_factors may hold {sorted(options)}, got {scale}.")
     return nn.Sequential(*options[scale]())
-
-
-# Grids of so many numbers fill the processor's cache alone.
-_LARGE = 1_000_000
 
 
 class FpnLayer(nn.Module):
