@@ -107,19 +107,21 @@ class Lesson(NamedTuple):
     frames: int
     steps: int
     rate: float
+    mask_size: Any
 
 
-def lessons(options: argparse.Namespace) -> list[Lesson]:
-    """Pointing, being corrected, following, and following for longer at a tenth of the rate."""
+def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Lesson]:
+    """Pointing, being corrected, following, and following for longer with masks of the input's own resolution."""
     first, stills, short, long = options.steps
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
+    rate, coarse = options.rate, images.mask_size
     return [
-        Lesson("point", pictures[0], pointing, 1, first, 2 * options.rate),
-        Lesson("stills", pictures[1], corrected, 1, stills, options.rate),
-        Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, options.rate / 2),
-        Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, options.rate / 10),
+        Lesson("point", pictures[0], pointing, 1, first, 2 * rate, coarse),
+        Lesson("stills", pictures[1], corrected, 1, stills, rate, coarse),
+        Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, rate / 2, coarse),
+        Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, rate / 2, images.size),
     ]
 
 
@@ -164,9 +166,7 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
         optimizers=(MuonAndAdamW(learner, lesson.rate, 0.02), None),
         train_dataset=WithObjects(lesson.shown),
         eval_dataset=held_out,
-        data_collator=TrackingCollator(
-            processor.image_processor, options.objects, lesson.frames, processor.image_processor.mask_size
-        ),
+        data_collator=TrackingCollator(processor.image_processor, options.objects, lesson.frames, lesson.mask_size),
         measure=MeasureTracking(processor, also=clips),
     )
     trainer.train(resume_from_checkpoint=any((options.output / lesson.name).glob("checkpoint-*")))
@@ -198,7 +198,7 @@ def main() -> None:
     detector = Sam3Model.from_pretrained(options.detector)
     processor = Sam3Processor.from_pretrained(options.detector)
     tracker, tracking = small_tracker(detector), Sam3TrackerVideoProcessor(processor.image_processor)
-    for lesson in lessons(options):
+    for lesson in lessons(options, processor.image_processor):
         done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
             teach(tracker, tracking, lesson, options)

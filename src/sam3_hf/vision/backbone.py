@@ -1,8 +1,12 @@
 """Vision transformer: an image becomes a grid of tokens.
 
 pixel_values [B, 3, S, S] -> patches [B, H, W, C] -> blocks, windowed or global -> tokens [B, H*W, C]
+
+Tokens lie window by window from the first block to the last: attention over the whole grid does not care about their
+order, and windows need not be cut out again in every block.
 """
 
+from functools import partial
 from itertools import repeat
 
 import torch
@@ -19,7 +23,7 @@ from sam3_hf.layers.mlp import FeedForward
 from sam3_hf.modeling_base import Sam3PreTrainedModel, recording
 from sam3_hf.ops.products import by_row
 from sam3_hf.ops.rotary import RotaryTable, rotary_table
-from sam3_hf.ops.windows import from_windows, to_windows
+from sam3_hf.ops.windows import Windows
 
 
 def square_side(length: int | list[int] | tuple[int, int], name: str) -> int:
@@ -68,11 +72,10 @@ class Embeddings(nn.Module):
 
 
 class ViTLayer(GradientCheckpointingLayer):
-    """One block; `window` is the side of the squares that attend on their own, 0 for the whole grid at once."""
+    """One block, of attention within windows or over the whole grid."""
 
-    def __init__(self, config: Sam3ViTConfig, window: int, drop_path: float = 0.0) -> None:
+    def __init__(self, config: Sam3ViTConfig, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.window = window
         self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.attention = Attention(config, config.attention_dropout)
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -80,14 +83,13 @@ class ViTLayer(GradientCheckpointingLayer):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, grid: Float[Tensor, "B H W C"], rotary: RotaryTable) -> Float[Tensor, "B H W C"]:
+    def forward(self, tokens: Float[Tensor, "B N C"], rotary: RotaryTable, windows: Windows) -> Float[Tensor, "B N C"]:
         """Tokens of a window look at each other, then each thinks for itself."""
-        side = self.window or grid.shape[1]
         # Parity: padding of a window is zero after the norm and is attended to like any token.
-        x = to_windows(self.layer_norm1(grid), side)
+        x = windows.apart(self.layer_norm1(tokens))
         x = self.attention(x, x, x, rotary=rotary).output
-        grid = grid + self.drop_path(from_windows(x, side, (grid.shape[1], grid.shape[2])))
-        return grid + self.drop_path(self.dropout(self.mlp(self.layer_norm2(grid))))
+        tokens = tokens + self.drop_path(windows.together(x))
+        return tokens + self.drop_path(self.dropout(self.mlp(self.layer_norm2(tokens))))
 
 
 class Sam3ViTModel(Sam3PreTrainedModel):
@@ -111,7 +113,7 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         self.windows = [0 if index in whole else config.window_size for index in range(config.num_hidden_layers)]
         depth = max(config.num_hidden_layers - 1, 1)
         rates = [config.drop_path_rate * index / depth for index in range(config.num_hidden_layers)]
-        self.layers = nn.ModuleList(map(ViTLayer, repeat(config), self.windows, rates))
+        self.layers = nn.ModuleList(map(ViTLayer, repeat(config), rates))
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -143,22 +145,22 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         self._check_size(pixel_values)
         layers = {"hidden_states": ViTLayer, "attentions": Attention}
         with recording(self, layers, output_hidden_states, output_attentions) as seen:
-            (grid,) = self._encode(pixel_values) if seen.layers else by_row(self._encode, pixel_values, least=_LARGE)
-        return BaseModelOutput(
-            last_hidden_state=grid.flatten(1, 2),
-            hidden_states=seen.states(lambda state: state.flatten(1, 2)),
-            attentions=seen.weights(),
-        )
+            encode = partial(self._encode, in_rows=bool(seen.layers))
+            (tokens,) = encode(pixel_values) if seen.layers else by_row(encode, pixel_values, least=_LARGE)
+        return BaseModelOutput(last_hidden_state=tokens, hidden_states=seen.states(), attentions=seen.weights())
 
-    def _encode(self, pixel_values: Float[Tensor, "B c H W"]) -> tuple[Float[Tensor, "B h w C"]]:
-        """All blocks."""
+    def _encode(self, pixel_values: Float[Tensor, "B c H W"], in_rows: bool) -> tuple[Float[Tensor, "B N C"]]:
+        """All blocks; `in_rows` keeps tokens row by row between them."""
         grid = self.embeddings(pixel_values.to(self.embeddings.patch_embeddings.projection.weight.dtype))
         grid = self.layer_norm(grid)
-        side = grid.shape[1]
-        tables = {window: self._rotary(window or side, grid) for window in (0, self.config.window_size)}
-        for layer, window in zip(self.layers, self.windows, strict=True):
-            grid = layer(grid, tables[window])
-        return (grid,)
+        side, window = grid.shape[1], self.config.window_size
+        cut = Windows(window, side, in_order=not in_rows and side % window == 0)
+        whole = RotaryTable(*(cut.arrange(angles[None])[0] for angles in self._rotary(side, grid)))
+        ways = {0: (whole, Windows(side, side, in_order=True)), window: (self._rotary(window, grid), cut)}
+        tokens = cut.arrange(grid.flatten(1, 2))
+        for layer, kind in zip(self.layers, self.windows, strict=True):
+            tokens = layer(tokens, *ways[kind])
+        return (cut.restore(tokens),)
 
     def _rotary(self, side: int, like: Tensor) -> RotaryTable:
         head_size = self.config.hidden_size // self.config.num_attention_heads
