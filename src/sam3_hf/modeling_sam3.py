@@ -25,7 +25,7 @@ from sam3_hf.detector.geometry_encoder import GeometryEncoder
 from sam3_hf.detector.keyhole import Pixels, keyhole
 from sam3_hf.detector.mask_decoder import MaskDecoder, Masks
 from sam3_hf.detector.prompts import BoxPrompt
-from sam3_hf.detector.rows import ImageRows, check_mask, rows_of_images, take
+from sam3_hf.detector.rows import ImageRows, check_mask, rows_of_images
 from sam3_hf.detector.scoring import DotProductScoring
 from sam3_hf.layers.attention import Attention
 from sam3_hf.losses.detection import DetectionLoss, Loss
@@ -229,7 +229,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
         heard = decoded.layers(lesson.layers)
         logits = self.dot_product_scoring(heard.hidden_states, prompt)
         with recording(self.mask_decoder, {"attentions": Attention}, False, output_attentions) as masking:
-            masks, loss = lesson.masks(heard, logits, Pixels(image.levels, memory, prompt))
+            masks, loss = lesson.masks(heard, logits, Pixels(image.levels, memory, prompt, index))
 
         first = lesson.first
         *before, last = answers(logits[..., first], heard.boxes_cxcywh[:, :, first], heard.presence_logits)
@@ -266,7 +266,7 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
 
     def _boxes(self, boxes: Tensor | None, labels: Tensor | None, image: ImageRows) -> BoxPrompt:
         """Example boxes of every row."""
-        rows = len(image.levels[0])
+        rows = len(image.index)
         if boxes is None:
             if labels is not None:
                 raise ValueError("input_boxes_labels was given without input_boxes; pass both.")
@@ -283,12 +283,11 @@ class Sam3Model(CompleteRepository, Sam3PreTrainedModel):
             vision = self.vision_encoder.pyramid(vision)
         scales = self.config.vision_config.scale_factors
         used = [number for number, scale in enumerate(scales) if scale >= 1]
-        levels = tuple(take(vision.fpn_hidden_states[number], index) for number in used)
+        levels = tuple(vision.fpn_hidden_states[number] for number in used)
         positions = to_tokens(vision.fpn_position_encoding[used[-1]][:1])
         height, width = levels[-1].shape[-2:]
-        shared = len(vision.fpn_hidden_states[used[-1]]) == 1
-        tokens = to_tokens(levels[-1][:1] if shared else levels[-1])
-        return ImageRows(levels, tokens, positions, (height, width))
+        tokens = to_tokens(levels[-1] if len(levels[-1]) == 1 else levels[-1][index])
+        return ImageRows(levels, index, tokens, positions, (height, width))
 
 
 class Lesson:

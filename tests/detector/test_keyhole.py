@@ -10,7 +10,7 @@ def test_the_mask_decoder_sees_what_the_first_token_shows() -> None:
     width = decoder.config.hidden_size
     levels = tuple(torch.randn(2, width, side, side) for side in (24, 12, 6))
     prompt = PaddedTokens(torch.randn(2, 5, width), torch.ones(2, 5, dtype=torch.bool))
-    sight = keyhole(torch.randn(2, 7, width), Pixels(levels, torch.randn(2, 36, width), prompt))
+    sight = keyhole(torch.randn(2, 7, width), Pixels(levels, torch.randn(2, 36, width), prompt, torch.tensor([1, 0])))
     assert sight.queries.shape == (1, 1, width)
     assert [level.shape[2:] for level in sight.levels] == [(4, 4), (2, 2), (1, 1)]
     masks = decoder(*sight)

@@ -137,7 +137,7 @@ def test_scoring_limits_its_logits(models: SimpleNamespace) -> None:
 
 def test_mask_decoder(models: SimpleNamespace) -> None:
     queries, levels = torch.randn(2, 20, 32), models.vision.fpn_hidden_states[:3]
-    ours = models.ours.mask_decoder(queries, levels, models.tokens, models.prompt)
+    ours = models.ours.mask_decoder(queries, levels, models.tokens, models.prompt, torch.arange(2))
     expected = models.theirs.mask_decoder(
         queries, list(levels), models.tokens, models.prompt.values, models.prompt.valid
     )

@@ -1,17 +1,19 @@
 """Mask decoder: every query becomes a mask.
 
 queries  [P, Q, C] -> mask embedding [P, Q, C] ------------.
-levels   [P, C, Hi, Wi] + memory -> pixels [P, C, H, W] ---+-> masks [P, Q, H, W], semantic map [P, 1, H, W]
+levels   [B, C, Hi, Wi] + memory -> pixels [P, C, H, W] ---+-> masks [P, Q, H, W], semantic map [P, 1, H, W]
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sam3_hf.configuration_sam3 import Sam3MaskDecoderConfig
 from sam3_hf.detector import pixel_bands
+from sam3_hf.detector.rows import take
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
@@ -79,23 +81,28 @@ class MaskDecoder(nn.Module):
     def forward(
         self,
         queries: Float[Tensor, "P Q C"],
-        levels: tuple[Float[Tensor, "P C _ _"], ...],
+        levels: tuple[Float[Tensor, "B C _ _"], ...],
         memory: Float[Tensor, "P N C"],
         prompt: PaddedTokens,
+        index: Int[Tensor, " P"],
     ) -> Masks:
-        """The memory reads the prompt once more and takes the place of the coarsest level."""
+        """The memory reads the prompt once more and takes the place of the coarsest level of its image, `index`."""
         x = self.prompt_cross_attn_norm(memory)
         read = self.prompt_cross_attn(x, prompt.values, prompt.values, padding_mask(prompt.valid)).output
         memory = memory + self.dropout(read)
         *finer, coarsest = levels
         grid = to_grid(memory, (coarsest.shape[2], coarsest.shape[3]))
-        return Masks(*by_row(self._draw, self.mask_embedder(queries), *finer, grid))
+        return Masks(*by_row(partial(self._draw, tuple(finer)), self.mask_embedder(queries), grid, index))
 
     def _draw(
-        self, embeddings: Float[Tensor, "P Q C"], *levels: Float[Tensor, "P C _ _"]
+        self,
+        finer: tuple[Float[Tensor, "B C _ _"], ...],
+        embeddings: Float[Tensor, "P Q C"],
+        grid: Float[Tensor, "P C h w"],
+        index: Int[Tensor, " P"],
     ) -> tuple[Float[Tensor, "P Q H W"], Float[Tensor, "P 1 H W"]]:
         """Logits of every query at every pixel, and of all matching objects together."""
-        pixels = self.pixel_decoder(levels)
+        pixels = self.pixel_decoder((*(take(level, index) for level in finer), grid))
         semantic = self.semantic_projection(pixels)
         if pixel_bands.fits(pixels, pixels):
             pixel_bands.project_(self.instance_projection, pixels)

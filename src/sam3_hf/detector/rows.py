@@ -13,12 +13,14 @@ from sam3_hf.ops.tokens import PaddedTokens
 
 
 class ImageRows(NamedTuple):
-    """The image of every prompt row: levels fine to coarse; tokens, positions and (height, width) of the coarsest.
+    """The image of every prompt row: tokens, positions and (height, width) of the coarsest level.
 
-    Tokens of an image that all rows share are there once.
+    Tokens of an image that all rows share are there once, and so are the levels of every image, fine to coarse; which
+    is whose is told by `index`.
     """
 
-    levels: tuple[Float[Tensor, "P C _ _"], ...]
+    levels: tuple[Float[Tensor, "B C _ _"], ...]
+    index: Int[Tensor, " P"]
     tokens: Float[Tensor, "#P N C"]
     positions: Float[Tensor, "1 N C"]
     size: tuple[int, int]
