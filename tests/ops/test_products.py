@@ -70,3 +70,12 @@ def test_row_by_row_gives_what_all_at_once_gives() -> None:
         rows = by_row(both, left, right)
     assert seen == ([3, 1, 1, 1] if ONEDNN else [3, 3])
     assert all(map(torch.equal, at_once, rows))
+
+
+def test_row_by_row_keeps_the_order_of_channels_in_memory() -> None:
+    grid = torch.randn(3, 4, 5, 6)
+    with torch.no_grad():
+        for layout in (torch.contiguous_format, torch.channels_last):
+            (same,) = by_row(lambda row, layout=layout: ((row * 2).contiguous(memory_format=layout),), grid)
+            assert same.is_contiguous(memory_format=layout)
+            assert same.equal(grid * 2)

@@ -67,5 +67,17 @@ def by_row(function: Callable[..., tuple[Tensor, ...]], *batches: Tensor, least:
     """
     if len(batches[0]) < 2 or batches[0][0].numel() < least or not onednn_computes(batches[0]):
         return function(*batches)
-    rows = zip(*(batch.split(1) for batch in batches), strict=True)
-    return tuple(map(torch.cat, zip(*(function(*row) for row in rows), strict=True)))
+    outputs: tuple[Tensor, ...] = ()
+    for number, row in enumerate(zip(*(batch.split(1) for batch in batches), strict=True)):
+        results = function(*row)
+        outputs = outputs or tuple(_room(result, len(batches[0])) for result in results)
+        for output, result in zip(outputs, results, strict=True):
+            output[number] = result[0]
+    return outputs
+
+
+def _room(row: Float[Tensor, "1 *D"], rows: int) -> Float[Tensor, "B *D"]:
+    """An empty batch of so many rows that lie in memory as this one does."""
+    has_channels_last = row.ndim == 4 and row.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if has_channels_last and not row.is_contiguous() else torch.contiguous_format
+    return torch.empty((rows, *row.shape[1:]), dtype=row.dtype, device=row.device, memory_format=layout)
