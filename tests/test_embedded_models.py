@@ -1,6 +1,9 @@
 """The model inside the package finds coloured shapes, and nothing where there are none."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +16,24 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from sam3_hf import Sam3Model, Sam3Processor, embedded
+from sam3_hf import (
+    Sam3Model,
+    Sam3Processor,
+    Sam3TrackerModel,
+    Sam3TrackerProcessor,
+    Sam3VideoModel,
+    Sam3VideoProcessor,
+    embedded,
+)
 from sam3_hf.cli.app import app
 from sam3_hf.datasets.examples import ImageExample, PromptExample
 from sam3_hf.datasets.shapes.dataset import ShapesDataset
 from sam3_hf.datasets.shapes.prompts import VISUAL
+from sam3_hf.pipelines.everything import EverythingSettings, segment_everything
 from sam3_hf.training.measuring import Measure
-from tests.support.pictures import Drawn, figures_on_paper
+from tests.support.pictures import Drawn, figures_on_paper, film_on_paper
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +107,57 @@ def test_its_name_works_on_the_command_line(tmp_path: Path, paper: Drawn) -> Non
     assert len(result["prompts"][0]["objects"]) == 1
 
 
+def test_a_click_means_the_one_figure_below_it(paper: Drawn) -> None:
+    model = Sam3TrackerModel.from_pretrained(embedded("shapes"))
+    processor = Sam3TrackerProcessor.from_pretrained(embedded("shapes"))
+    figures = [mask for masks in paper.masks.values() for mask in masks]
+    clicks = [[[float(np.median(axis)) for axis in np.nonzero(mask)[::-1]]] for mask in figures]
+    inputs = processor(images=paper.image, input_points=[clicks], return_tensors="pt")
+    with torch.inference_mode():
+        outputs = model(**inputs, multimask_output=False)
+    (masks,) = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"])
+    for mask, truth in zip(masks[:, 0], figures, strict=True):
+        assert overlap(mask, truth) > 0.75
+
+
+def test_a_phrase_is_followed_through_a_film_that_was_drawn_otherwise() -> None:
+    film = film_on_paper(12)
+    model = Sam3VideoModel.from_pretrained(embedded("shapes"))
+    processor = Sam3VideoProcessor.from_pretrained(embedded("shapes"))
+    session = processor.init_video_session([drawn.image for drawn in film])
+    processor.add_text_prompt(session, ["red circle", "blue circle", "green star"])
+    seen = set()
+    for result in model.propagate_in_video_iterator(session):
+        shown = processor.postprocess_outputs(session, result)
+        assert {text: len(ids) for text, ids in shown["prompt_to_obj_ids"].items() if ids} == {
+            "red circle": 1,
+            "blue circle": 1,
+        }
+        rows = dict(zip(shown["object_ids"].tolist(), shown["masks"], strict=True))
+        for text in ("red circle", "blue circle"):
+            (number,) = shown["prompt_to_obj_ids"][text]
+            seen.add((text, number))
+            assert overlap(rows[number], film[result.frame_idx].masks[text][0]) > 0.75
+    assert len(seen) == 2  # nobody changed numbers
+
+
+def test_the_click_command_knows_its_name(tmp_path: Path, paper: Drawn) -> None:
+    paper.image.save(tmp_path / "paper.png")
+    y, x = (int(np.median(axis)) for axis in np.nonzero(paper.masks["red circle"][0]))
+    arguments = ["click", str(tmp_path / "paper.png"), "--point", f"{x},{y}", "--model", "shapes", "--device", "cpu"]
+    said = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "found")])
+    assert said.exit_code == 0, said.output
+    assert (tmp_path / "found" / "paper.json").is_file()
+
+
+def test_everything_on_a_picture_is_found_by_a_grid_of_clicks(paper: Drawn) -> None:
+    model = Sam3TrackerModel.from_pretrained(embedded("shapes"))
+    processor = Sam3TrackerProcessor.from_pretrained(embedded("shapes"))
+    found = [thing.mask for thing in segment_everything(model, processor, paper.image, EverythingSettings(12))]
+    for truth in (mask for masks in paper.masks.values() for mask in masks):
+        assert max(overlap(mask, truth) for mask in found) > 0.75
+
+
 @pytest.mark.slow
 def test_on_scenes_that_it_has_not_seen_it_is_good(shapes: Any) -> None:
     model, processor = shapes
@@ -103,6 +168,17 @@ def test_on_scenes_that_it_has_not_seen_it_is_good(shapes: Any) -> None:
     assert texts["segm_IL_MCC"] >= 0.85
     boxes = Measure(processor)(model, only(examples, lambda prompt: prompt.text == VISUAL))
     assert boxes["segm_pmF1"] >= 0.70
+
+
+@pytest.mark.slow
+def test_on_clips_that_it_has_not_seen_it_follows() -> None:
+    command = ["examples/measure_shapes_tracker.py", "--model", str(embedded("shapes"))]
+    said = subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    scores = dict(re.findall(r"^(.*?):? (\S+)$", said, re.MULTILINE))
+    assert float(scores["J&F, shown by a mask"]) >= 0.65
+    assert float(scores["J&F, shown by a click"]) >= 0.60
+    assert float(scores["pHOTA"]) >= 0.55
+    assert float(scores["iou_1"]) >= 0.75
 
 
 def only(examples: list[ImageExample], wanted: Callable[[PromptExample], bool]) -> list[ImageExample]:

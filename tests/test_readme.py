@@ -15,6 +15,7 @@ from tests.support.folders import write_model_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+TEXTS = ("purple triangle", "orange triangle", "purple ring")
 
 
 def blocks(language: str, document: str = README) -> list[str]:
@@ -61,6 +62,21 @@ def test_the_main_commands_run(desk: Path) -> None:
     assert {path.name for path in (desk / "sam3_output").iterdir()} == {"shapes.json", "shapes.png"}
     prompts = json.loads((desk / "sam3_output" / "shapes.json").read_text())["prompts"]
     assert [len(prompt["objects"]) for prompt in prompts] == [3, 2]
+
+
+def test_the_small_model_tracks_as_shown(desk: Path) -> None:
+    (command,) = [block for block in blocks("bash") if block.startswith("sam3-hf track docs/images")]
+    arguments = [*shlex.split(command)[1:], "--output", "tracked"]
+    subprocess.run(
+        [sys.executable, "-m", "sam3_hf", *arguments], cwd=desk, check=True, capture_output=True, timeout=200
+    )
+    lines = [json.loads(line) for line in (desk / "tracked" / "results.jsonl").read_text().splitlines()]
+    assert (desk / "tracked" / "overlay.mp4").is_file()
+    objects = [each for line in lines for each in line["objects"]]
+    followed = {text: {each["id"] for each in objects if each["text"] == text} for text in TEXTS}
+    assert len(followed["purple ring"]) == 1
+    assert sum(any(each["text"] == "purple ring" for each in line["objects"]) for line in lines) > 0.9 * len(lines)
+    assert all(followed.values())
 
 
 def test_links_and_pictures_exist() -> None:

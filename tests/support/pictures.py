@@ -1,6 +1,7 @@
 """Pictures drawn by scikit-image, with nothing of the package's own generator in them."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,11 +37,19 @@ PAPER = (
 )
 
 
-def figures_on_paper(height: int = 360, width: int = 480, ground: tuple[int, int, int] = (245, 243, 238)) -> Drawn:
-    """Six figures far apart."""
+Placed = tuple[str, float, float, float]
+
+
+def figures_on_paper(
+    height: int = 360,
+    width: int = 480,
+    ground: tuple[int, int, int] = (245, 243, 238),
+    figures: Sequence[Placed] = PAPER,
+) -> Drawn:
+    """Figures far apart, six if not told otherwise."""
     pixels = np.full((height, width, 3), ground, np.uint8)
     masks: dict[str, list[np.ndarray]] = {}
-    for phrase, y, x, radius in PAPER:
+    for phrase, y, x, radius in figures:
         colour, shape = phrase.split()
         rows, columns = draw.polygon(*outline(shape, y * height, x * width, radius * height), (height, width))
         pixels[rows, columns] = COLOURS[colour]
@@ -48,3 +57,18 @@ def figures_on_paper(height: int = 360, width: int = 480, ground: tuple[int, int
         mask[rows, columns] = True
         masks.setdefault(phrase, []).append(mask)
     return Drawn(Image.fromarray(pixels), masks)
+
+
+def film_on_paper(frames: int) -> list[Drawn]:
+    """A red circle goes to the right, a blue one to the left, and a green square stays."""
+    times = [number / (frames - 1) for number in range(frames)]
+    return [
+        figures_on_paper(
+            figures=(
+                ("red circle", 0.25, 0.15 + 0.6 * time, 0.14),
+                ("blue circle", 0.75, 0.85 - 0.6 * time, 0.14),
+                ("green square", 0.5, 0.5, 0.1),
+            )
+        )
+        for time in times
+    ]
