@@ -2,8 +2,8 @@
 
 pixel_values [B, 3, S, S] -> patches [B, H, W, C] -> blocks, windowed or global -> tokens [B, H*W, C]
 
-Tokens lie window by window from the first block to the last: attention over the whole grid does not care about their
-order, and windows need not be cut out again in every block.
+Tokens of a large grid lie window by window from the first block to the last: attention over the whole grid does not
+care about their order, and windows need not be cut out again in every block.
 """
 
 from functools import partial
@@ -36,6 +36,8 @@ def square_side(length: int | list[int] | tuple[int, int], name: str) -> int:
 
 # Images of so many numbers fill the processor's cache alone.
 _LARGE = 3 * 448**2
+# Windows of a grid of fewer tokens are cut out again within the cache, in every block.
+_MANY = 1024
 
 
 class PatchEmbeddings(nn.Module):
@@ -154,7 +156,7 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         grid = self.embeddings(pixel_values.to(self.embeddings.patch_embeddings.projection.weight.dtype))
         grid = self.layer_norm(grid)
         side, window = grid.shape[1], self.config.window_size
-        cut = Windows(window, side, in_order=not in_rows and side % window == 0)
+        cut = Windows(window, side, in_order=not in_rows and side % window == 0 and side**2 >= _MANY)
         whole = RotaryTable(*(cut.arrange(angles[None])[0] for angles in self._rotary(side, grid)))
         ways = {0: (whole, Windows(side, side, in_order=True)), window: (self._rotary(window, grid), cut)}
         tokens = cut.arrange(grid.flatten(1, 2))
