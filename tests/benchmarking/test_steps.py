@@ -1,9 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 
 from sam3_hf.benchmarking.models import build
 from sam3_hf.benchmarking.settings import Settings
-from sam3_hf.benchmarking.steps import OURS, PLAIN, STEPS, THEIRS, Steps, compile_parts
+from sam3_hf.benchmarking.steps import OURS, PLAIN, STEPS, THEIRS, Steps, compile_model
 
 SETTINGS = Settings(tiny=True, picture=(60, 80), objects=3, against=("transformers", "plain"))
 
@@ -53,8 +55,11 @@ def test_the_size_of_the_input_can_be_chosen():
         build(Settings(tiny=True, image_size=100))
 
 
-def test_every_part_can_be_compiled(subject, monkeypatch):
+def test_the_model_and_every_part_can_be_compiled(subject, monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
-    compile_parts(subject.model)
-    assert len(compiled) == 6
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, mode: compiled.append((type(module).__name__, mode)))
+    Steps(subject, dataclasses.replace(SETTINGS, compile="max-autotune")).theirs  # noqa: B018
+    theirs, compiled[:] = list(compiled), []
+    compile_model(subject.model, "max-autotune")
+    assert len(compiled) == len(theirs) == 7
+    assert {mode for _, mode in compiled + theirs} == {"max-autotune"}

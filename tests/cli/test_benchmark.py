@@ -68,6 +68,7 @@ def test_a_model_folder_can_be_measured(start, model_folder):
         (["--dtype", "auto"], "Say which --dtype"),
         (["--image-size", "100"], "multiple of 14; got 100"),
         (["--attention", "telepathy"], "telepathy"),
+        (["--compile-mode", "telepathy"], "--compile-mode knows default, "),
         (["--model", "."], "leave out --model"),
         (["--parts", "vision", "--batch", "1"], "--batch and --parts are measured by themselves"),
         (["--growth", "calls", "--roofline"], "--roofline is about steps"),

@@ -35,7 +35,7 @@ def in_words(machine: dict[str, Any]) -> str:
             *words,
             machine["dtype"],
             f"attention {machine['attention'] or 'as each has it'}",
-            "compiled" if machine["compiled"] else "eager mode",
+            f"compiled ({machine['compiled']})" if machine["compiled"] else "eager mode",
         ]
     )
 

@@ -114,9 +114,13 @@ def build_theirs(subject: Subject, attention: str | None = None) -> tuple[Any, A
 
 
 def fill_buffers(model: Any, config: Any, device: torch.device) -> None:
-    """What no checkpoint holds was made without memory too: the rotary tables, which depend on sizes alone."""
+    """What no checkpoint holds was made without memory too: rotary tables and text positions, which follow from sizes."""
     for layer in model.vision_encoder.backbone.layers:
         fresh = type(layer)(config.vision_config.backbone_config, window_size=layer.window_size)
         for name, buffer in fresh.named_buffers():
             owner, _, last = name.rpartition(".")
             layer.get_submodule(owner)._buffers[last] = buffer.to(device)
+    for module in model.modules():
+        ids = module._buffers.get("position_ids")
+        if ids is not None and ids.is_meta:
+            module._buffers["position_ids"] = torch.arange(ids.shape[-1], device=device).expand(ids.shape)

@@ -11,7 +11,7 @@ import torch
 from sam3_hf.benchmarking.models import Subject, build
 from sam3_hf.benchmarking.roofline import Roofline
 from sam3_hf.benchmarking.settings import Settings
-from sam3_hf.benchmarking.steps import OURS, PLAIN, Steps, compile_parts
+from sam3_hf.benchmarking.steps import OURS, PLAIN, Steps, compile_model
 from sam3_hf.benchmarking.tables import TIMING_COLUMNS, Table, number, timing_cells
 from sam3_hf.benchmarking.timing import Timing, alternate
 from sam3_hf.benchmarking.work import Load, flops, work_of
@@ -27,7 +27,7 @@ def prepare(settings: Settings) -> Subject:
         torch.set_num_threads(settings.threads)
     subject = build(settings)
     if settings.compile:
-        compile_parts(subject.model)
+        compile_model(subject.model, settings.compile)
     return subject
 
 
@@ -36,7 +36,7 @@ def parts_table(subject: Subject, settings: Settings, names: Sequence[str], prom
     steps = Steps(subject, settings, prompts=prompts)
     rows, details = [], []
     for name in names:
-        timings = alternate(steps.sides(name), settings.rounds, subject.model.device)
+        timings = alternate(steps.sides(name), settings.rounds, subject.model.device, settings.warm_ups)
         for side, timing in timings.items():
             ratio = timing.median / timings[OURS].median
             rows.append((name, side, *timing_cells(timing), "" if side == OURS else f"{ratio:.2f}"))
@@ -80,7 +80,8 @@ def throughput_table(subject: Subject, settings: Settings, batch: Sequence[int],
     for images in batch:
         for count in prompts:
             steps = Steps(subject, settings, images, count)
-            for side, timing in alternate(steps.sides("forward"), settings.rounds, subject.model.device).items():
+            timings = alternate(steps.sides("forward"), settings.rounds, subject.model.device, settings.warm_ups)
+            for side, timing in timings.items():
                 rows.append((str(images), str(count), side, *timing_cells(timing), *_per_second(timing, images, count)))
                 details.append({"images": images, "prompts": count, "side": side, **timing.to_dict()})
     columns = ("images", "prompts each", "side", *TIMING_COLUMNS, "images/s", "prompts/s")

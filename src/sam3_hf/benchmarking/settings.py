@@ -17,7 +17,7 @@ class Settings:
         device: Where the model runs.
         attention: Attention backend, `sdpa`, `eager` or another that transformers knows; each side's own default if not
             given.
-        compile: Compile every part with `torch.compile`.
+        compile: Compile both sides with `torch.compile`, in this mode, such as "default"; not if `None`.
         threads: CPU threads; PyTorch's choice if not given.
         image_size: Side of the model's input in pixels; that of the model if not given.
         picture: Height and width of the image that is preprocessed, and that masks are brought to.
@@ -31,10 +31,15 @@ class Settings:
     dtype: str = "float32"
     device: str = "cpu"
     attention: str | None = None
-    compile: bool = False
+    compile: str | None = None
     threads: int | None = None
     image_size: int | None = None
     picture: tuple[int, int] = (3000, 4000)
     objects: int = 100
     rounds: int = 5
     against: tuple[str, ...] = ()
+
+    @property
+    def warm_ups(self) -> int:
+        """Calls before the measured ones: compiled parts compile in the first, and record CUDA graphs in two more."""
+        return 3 if self.compile else 1

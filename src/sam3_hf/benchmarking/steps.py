@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from sam3_hf.benchmarking import samples
 from sam3_hf.benchmarking.models import Subject, build_theirs
@@ -55,12 +56,15 @@ class Steps:
     def sides(self, step: str) -> dict[str, Call]:
         """The calls that do this step's work; each with gradients off."""
         made = getattr(self, "_" + step.replace("-", "_"), None) or (lambda: self._inner(_INNER[step]))
-        return {side: torch.inference_mode()(call) for side, call in made().items()}
+        return {side: torch.inference_mode()(_fresh(call)) for side, call in made().items()}
 
     @cached_property
     def theirs(self) -> tuple[Any, Any]:
-        """transformers' model and image processor."""
-        return build_theirs(self.subject, self.settings.attention)
+        """transformers' model, compiled as ours is, and image processor."""
+        model, images = build_theirs(self.subject, self.settings.attention)
+        if self.settings.compile:
+            compile_model(model, self.settings.compile)
+        return model, images
 
     def _both(self, make: Callable[[Any, Any], Call]) -> dict[str, Call]:
         """One call for each side, made of its model and image processor."""
@@ -147,10 +151,21 @@ class Steps:
         return calls | ({THEIRS: theirs} if "transformers" in self.settings.against else {})
 
 
-def compile_parts(model: Any) -> None:
-    """Compile every part in place; a part compiles when it first runs."""
+def compile_model(model: Any, mode: str) -> None:
+    """Compile a model as a whole in place, and every part for when it runs alone, in a mode of `torch.compile`."""
+    model.compile(mode=mode)
     for name in _COMPILED:
-        getattr(model, name).compile()
+        getattr(model, name).compile(mode=mode)
+
+
+def _fresh(call: Call) -> Call:
+    """A call after which CUDA graphs of compiled parts may write over the results of the one before."""
+
+    def step() -> object:
+        torch.compiler.cudagraph_mark_step_begin()
+        return call()
+
+    return step
 
 
 def _ask(model: Any, vision: Any, text: dict[str, Tensor], input_boxes: Tensor) -> None:
@@ -166,9 +181,15 @@ def _ask(model: Any, vision: Any, text: dict[str, Tensor], input_boxes: Tensor) 
 def _watched(model: Any, run: Callable[[], None]) -> dict[str, Call]:
     """Calls of the inner parts with the arguments that they are given while something runs."""
     given: dict[str, tuple[Any, Any]] = {}
+
+    def keep(name: str, *arguments: Any) -> None:
+        # Copies, because CUDA graphs of compiled parts use the memory of their results again.
+        copies = tree_map(lambda each: each.clone() if isinstance(each, Tensor) else each, arguments)
+        given.setdefault(name, copies)
+
     hooks = [
         getattr(model, name).register_forward_pre_hook(
-            lambda _, args, options, name=name: given.setdefault(name, (args, options)) and None, with_kwargs=True
+            lambda _, args, options, name=name: keep(name, args, options), with_kwargs=True
         )
         for name in _INNER.values()
     ]

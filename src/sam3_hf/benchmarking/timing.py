@@ -41,15 +41,17 @@ class Timing(NamedTuple):
         return {"median_s": self.median, "quartiles_s": [low, high], "runs_s": self.seconds, "peak_bytes": peak}
 
 
-def alternate(sides: Mapping[str, Call], rounds: int, device: torch.device) -> dict[str, Timing]:
+def alternate(sides: Mapping[str, Call], rounds: int, device: torch.device, warm_ups: int = 1) -> dict[str, Timing]:
     """Measure every side once per round, in turn, so that what slows the machine down slows all of them down.
 
-    Without rounds the warm-up is what is measured, for calls that take minutes.
+    Without rounds the first warm-up is what is measured, for calls that take minutes.
     """
     first: dict[str, list[float]] = {name: [] for name in sides}
     peaks = {}
     for name, call in sides.items():
         peaks[name] = peak_of(lambda name=name, call=call: first[name].append(seconds_of(call, device)), device)
+        for _ in range(warm_ups - 1):
+            seconds_of(call, device)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, call in sides.items():

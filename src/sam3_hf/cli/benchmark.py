@@ -35,8 +35,17 @@ def benchmark(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opt
         ),
     ] = None,
     compile: Annotated[
-        bool, typer.Option("--compile", rich_help_panel=_MODEL, help="Compile every part with torch.compile.")
+        bool,
+        typer.Option("--compile", rich_help_panel=_MODEL, help="Compile both sides with torch.compile."),
     ] = False,
+    compile_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            rich_help_panel=_MODEL,
+            help="Compile in this mode of torch.compile: reduce-overhead (CUDA graphs), max-autotune, ...",
+        ),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(rich_help_panel=_MODEL, help="Side of the model's input in pixels.")
     ] = None,
@@ -111,7 +120,7 @@ def benchmark(  # noqa: PLR0913, PLR0917 (the arguments of a command are its opt
     """
     job = BenchmarkJob(
         model={"model": model, "tiny": tiny, "dtype": dtype, "device": device, "attention": attention}
-        | {"compile": compile, "image_size": image_size, "threads": threads},
+        | {"compile": compile_mode or ("default" if compile else None), "image_size": image_size, "threads": threads},
         parts=parts,
         prompts=prompts,
         batch=batch,

@@ -93,6 +93,9 @@ def _check_model(settings: Settings) -> None:
             check_source(settings.model)
     except LoadingError as error:
         raise CommandError(str(error)) from error
+    modes = torch._inductor.list_mode_options()
+    if settings.compile and settings.compile not in modes:
+        raise CommandError(f"--compile-mode knows {', '.join(modes)}; got {settings.compile!r}.")
     if settings.dtype == "auto":
         raise CommandError("Say which --dtype to measure: float32, bfloat16 or float16.")
 

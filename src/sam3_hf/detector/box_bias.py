@@ -28,4 +28,5 @@ def box_bias(boxes_cxcywh: Float[Tensor, "P Q 4"], size: tuple[int, int], embed_
     dtype = next(embed_x.parameters()).dtype
     columns = embed_x(_distances(torch.stack([x1, x2], -1), width).to(dtype))  # [P, Q, W, K]
     rows = embed_y(_distances(torch.stack([y1, y2], -1), height).to(dtype))  # [P, Q, H, K]
-    return GridBias(rows.movedim(-1, 1), columns.movedim(-1, 1))
+    # Cells side by side in memory, as fast attention with a bias needs them.
+    return GridBias(rows.movedim(-1, 1).contiguous(), columns.movedim(-1, 1).contiguous())

@@ -4,6 +4,7 @@ boxes [P, N, 4] -> where + how large + what is inside + wanted or not -> [P, N, 
 tokens [P, N+1, C] read each other and the image [P, H*W, C] -> PaddedTokens
 """
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -75,6 +76,9 @@ class GeometryEncoder(nn.Module):
 
     def _embed(self, image: Float[Tensor, "#P M C"], size: tuple[int, int], boxes: BoxPrompt) -> Float[Tensor, "P N C"]:
         """What a box says: its coordinates, the features inside it, its place, and whether it is wanted."""
+        if not boxes.valid.shape[1] and not torch.is_grad_enabled():
+            # The way below leads to the same, over many operations on nothing.
+            return image.new_zeros(len(boxes.valid), 0, image.shape[2])
         direct = self.boxes_direct_project(boxes.boxes_cxcywh.to(image.dtype))
         grid = to_grid(self.vision_layer_norm(image), size).expand(len(boxes.valid), -1, -1, -1)
         pooled = roi_align(grid, to_xyxy(boxes.boxes_cxcywh), self.roi_size)

@@ -23,12 +23,14 @@ def sine(values: Float[Tensor, "*S"], channels: int) -> Float[Tensor, "*S C"]:
 def grid_positions(size: tuple[int, int], channels: int, like: Tensor) -> Float[Tensor, "1 C H W"]:
     """Position of every cell of a grid of `size` (height, width), first half row, second half column."""
     height, width = size
-    row, column = (
-        sine(torch.arange(1, n + 1, device=like.device, dtype=torch.float32) / (n + 1e-6), channels // 2).to(like.dtype)
-        for n in (height, width)
-    )
-    rows = row.T[:, :, None].expand(-1, height, width)
-    columns = column.T[:, None, :].expand(-1, height, width)
+    axes = {
+        n: sine(torch.arange(1, n + 1, device=like.device, dtype=torch.float32) / (n + 1e-6), channels // 2).to(
+            like.dtype
+        )
+        for n in dict.fromkeys(size)
+    }
+    rows = axes[height].T[:, :, None].expand(-1, height, width)
+    columns = axes[width].T[:, None, :].expand(-1, height, width)
     return torch.cat([rows, columns]).unsqueeze(0)
 
 

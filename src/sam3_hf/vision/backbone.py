@@ -21,7 +21,7 @@ from sam3_hf.layers.attention import Attention
 from sam3_hf.layers.drop_path import DropPath
 from sam3_hf.layers.mlp import FeedForward
 from sam3_hf.modeling_base import Sam3PreTrainedModel, recording
-from sam3_hf.ops.products import by_row
+from sam3_hf.ops.products import by_row, linear
 from sam3_hf.ops.rotary import RotaryTable, rotary_table
 from sam3_hf.ops.windows import Windows
 
@@ -40,13 +40,24 @@ _LARGE = 3 * 448**2
 _MANY = 1024
 
 
+class PatchProjection(nn.Conv2d):
+    """A convolution whose stride is its side: a matrix product, and faster as one."""
+
+    def forward(self, input: Float[Tensor, "B c S S"]) -> Float[Tensor, "B C H W"]:
+        """Cut out the patches, then multiply."""
+        height, width = self.kernel_size
+        cut = input.unflatten(3, (-1, width)).unflatten(2, (-1, height))  # [B, c, H, p, W, p]
+        patches = cut.permute(0, 2, 4, 1, 3, 5).flatten(3)  # [B, H, W, c*p*p]
+        return linear(patches, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
 class PatchEmbeddings(nn.Module):
     """Cut the image into patches and project each."""
 
     def __init__(self, config: Sam3ViTConfig) -> None:
         super().__init__()
         patch = square_side(config.patch_size, "patch_size")
-        self.projection = nn.Conv2d(config.num_channels, config.hidden_size, patch, patch, bias=False)
+        self.projection = PatchProjection(config.num_channels, config.hidden_size, patch, patch, bias=False)
 
     def forward(self, pixel_values: Float[Tensor, "B c S S"]) -> Float[Tensor, "B H W C"]:
         """One token per patch."""
