@@ -114,15 +114,15 @@ def whole_click(ours: Any, theirs: Any, embeddings: list, rounds: int) -> dict[s
     side = embeddings[0].shape[-1]
     waves = F.interpolate(torch.randn(1, 1, 16, 16), (side, side), mode="bicubic")
     y, x = torch.meshgrid(torch.linspace(-1, 1, side), torch.linspace(-1, 1, side), indexing="ij")
-    logits = 10 * (0.5 - (x**2 + y**2).sqrt()) + waves
+    logits = (10 * (0.5 - (x**2 + y**2).sqrt()) + waves).to(ours.device)
     processors = _processors(ours)
     for name, size in MEGAPIXELS.items():
         place = {"input_points": [[[[size[1] / 3, size[0] / 3]]]], "original_sizes": [size], "return_tensors": "pt"}
 
         def click(model: Any, processor: Any, place: dict = place, size: tuple = size) -> object:
             points = processor(**place)["input_points"].to(model.device)
-            model(input_points=points, image_embeddings=embeddings, multimask_output=False).pred_masks.cpu()
-            return processor.post_process_masks([logits], [size])
+            model(input_points=points, image_embeddings=embeddings, multimask_output=False)
+            return [masks.cpu() for masks in processor.post_process_masks([logits], [size])]
 
         found[name] = alternating(
             rounds, ours=lambda: click(ours, processors[0]), theirs=lambda: click(theirs, processors[1])

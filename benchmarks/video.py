@@ -2,6 +2,7 @@
 
     python benchmarks/video.py [--size tiny] [--objects 1 4 16 64] [--frames 8] [--sessions tracker concept]
     python benchmarks/video.py --memory 2000 [--objects 4] [--sessions tracker]
+    python benchmarks/video.py --rate --size full --objects 5 --dtype bfloat16 [--compile]
 
 Both sides have the same random weights, frames and prompts. In a tracker's session each object is clicked on frame 0.
 In a concept session both sides are given the same detections in place of what a detector with random weights would
@@ -10,7 +11,8 @@ the number of objects, and is measured alone; its output for one frame then stan
 memories are full. Prints JSON: medians in milliseconds, and ratios without and with the ViT (`vit_ms` of each side).
 
 `--memory` runs our side alone for so many frames and prints resident memory of the process (or memory of the GPU) after
-every tenth, and how far it strays after the first 100 frames, or the first half of fewer. Needs the `test` extra.
+every tenth, and how far it strays after the first 100 frames, or the first half of fewer. `--rate` runs our side alone
+with the ViT on every frame, and prints frames per second. Needs the `test` extra.
 """
 
 import argparse
@@ -32,6 +34,7 @@ from sam3_hf.benchmarking.timing import seconds_of
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
 from sam3_hf.configuration_sam3_video import Sam3VideoConfig
 from sam3_hf.following import frame as following
+from sam3_hf.following.detecting import detect
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
 from sam3_hf.modeling_sam3_video import Sam3VideoModel
 from sam3_hf.video.concept_session import Sam3VideoInferenceSession
@@ -96,15 +99,14 @@ _RULES = {
 
 
 class Pair(NamedTuple):
-    """Ours and theirs on the same weights, and what the ViT of each takes for a frame, in milliseconds."""
+    """Ours and theirs on the same weights."""
 
     ours: Any
     theirs: Any
-    vit_ms: dict[str, float]
 
 
 def pair(kind: str, size: str, device: torch.device, dtype: torch.dtype) -> Pair:
-    """Both models of a kind of session, whose ViTs have seen one frame and see it ever after."""
+    """Both models of a kind of session."""
     tiny = size == "tiny"
     if kind == "tracker":
         config: Any = Sam3TrackerVideoConfig(**(_TRACKER if tiny else {}))
@@ -119,15 +121,15 @@ def pair(kind: str, size: str, device: torch.device, dtype: torch.dtype) -> Pair
         their_config = transformers.Sam3VideoConfig(**values)
         classes = (Sam3VideoModel, transformers.Sam3VideoModel)
     torch.manual_seed(0)
-    ours = classes[0](config).eval()
-    for parameter in ours.parameters():
-        if parameter.dim() > 1:
-            parameter.copy_(torch.randn(parameter.shape) * parameter[0].numel() ** -0.5)
-    with mock.patch.object(transformers.AutoModel, "from_config", _their_part):
-        theirs = classes[1](their_config).eval()
+    with device:
+        ours = classes[0](config).eval()
+        for parameter in ours.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(torch.randn(parameter.shape) * parameter[0].numel() ** -0.5)
+        with mock.patch.object(transformers.AutoModel, "from_config", _their_part):
+            theirs = classes[1](their_config).eval()
     theirs.load_state_dict(ours.state_dict(), assign=True)
-    models = {"ours": ours.to(device, dtype), "theirs": theirs.to(device, dtype)}
-    return Pair(ours, theirs, {name: _stand_in(model, side_of(ours)) for name, model in models.items()})
+    return Pair(ours.to(device, dtype), theirs.to(device, dtype))
 
 
 def _their_part(config: Any, **options: Any) -> Any:
@@ -148,12 +150,12 @@ def side_of(model: Any) -> int:
     return config.vision_config.backbone_config.image_size
 
 
-def _stand_in(model: Any, side: int) -> float:
+def stand_in(model: Any, side: int) -> float:
     """Run the ViT on one frame, and let what it saw stand in for it from then on; milliseconds that it took."""
     backbone = getattr(model, "detector_model", model).vision_encoder.backbone
     pixels = torch.randn(1, 3, side, side, device=model.device, dtype=model.dtype)
     seen: list[Any] = []
-    took = [seconds_of(lambda: seen.append(backbone(pixels)), model.device) for _ in range(2)]
+    took = [seconds_of(lambda: seen.append(backbone(pixels)), model.device) for _ in range(3)]
     backbone.forward = lambda *_, **__: seen[-1]
     return round(1000 * min(took), 2)
 
@@ -161,7 +163,7 @@ def _stand_in(model: Any, side: int) -> float:
 def tracker_steps(models: Pair, objects: int, frames: int) -> dict[str, Step]:
     """What goes through the next frame, on either side, once each of the objects was clicked on frame 0."""
     ours, theirs = models.ours, models.theirs
-    video = torch.zeros(1, 3, side_of(ours), side_of(ours)).expand(frames, -1, -1, -1)
+    video = noise(side_of(ours), frames)
     points = torch.rand(objects, 1, 2) * side_of(ours)
     session = Sam3TrackerVideoInferenceSession(video, *SIZE, inference_device=ours.device, dtype=ours.dtype)
     their_session = TheirTrackerSession(
@@ -176,11 +178,11 @@ def tracker_steps(models: Pair, objects: int, frames: int) -> dict[str, Step]:
     return {"ours": lambda n: ours(session, frame_idx=n), "theirs": lambda n: theirs(their_session, frame_idx=n)}
 
 
-def concept_steps(models: Pair, objects: int, frames: int) -> dict[str, Step]:
-    """The same of a phrase of which so many things are found on frame 0."""
+def concept_steps(models: Pair, objects: int, frames: int, detecting: bool = False) -> dict[str, Step]:
+    """The same of a phrase of which so many things are found on frame 0; our detector works too if `detecting`."""
     ours, theirs = models.ours, models.theirs
     side = side_of(ours)
-    video = torch.zeros(1, 3, side, side).expand(frames, -1, -1, -1)
+    video = noise(side, frames)
     masks = squares(objects, 4 * side // 14).to(ours.device, ours.dtype)
     scores, boxes = masks.new_full((objects,), 0.9), masks.new_zeros(objects, 4)
     session = Sam3VideoInferenceSession(video, *SIZE, inference_device=ours.device, dtype=ours.dtype)
@@ -193,7 +195,8 @@ def concept_steps(models: Pair, objects: int, frames: int) -> dict[str, Step]:
     def step(n: int) -> object:
         kept = objects if n == 0 else 0
         found = Detections(scores[:kept].float(), boxes[:kept].float(), masks[:kept].float(), [number] * kept)
-        with mock.patch.object(following, "detect", return_value=found):
+        instead = (lambda *given: detect(*given) and found) if detecting else (lambda *_: found)
+        with mock.patch.object(following, "detect", instead):
             return _all_there(ours(session, frame_idx=n), objects)
 
     def their_step(n: int) -> object:
@@ -202,6 +205,11 @@ def concept_steps(models: Pair, objects: int, frames: int) -> dict[str, Step]:
         return _all_there(theirs(their_session, frame_idx=n), objects)
 
     return {"ours": step, "theirs": their_step}
+
+
+def noise(side: int, frames: int) -> torch.Tensor:
+    """A video of one frame, many times."""
+    return torch.randn(1, 3, side, side).expand(frames, -1, -1, -1)
 
 
 def squares(objects: int, side: int) -> torch.Tensor:
@@ -225,7 +233,7 @@ def _all_there(result: Any, objects: int) -> Any:
 STEPS = {"tracker": tracker_steps, "concept": concept_steps}
 
 
-def measured(kind: str, models: Pair, objects: int, frames: int) -> dict[str, Any]:
+def measured(kind: str, models: Pair, objects: int, frames: int, vit_ms: dict[str, float]) -> dict[str, Any]:
     """Median time of a frame on both sides, which take turns."""
     steps = STEPS[kind](models, objects, FULL + frames + 1)
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -233,12 +241,22 @@ def measured(kind: str, models: Pair, objects: int, frames: int) -> dict[str, An
         for name, step in steps.items():
             times[name].append(1000 * seconds_of(lambda step=step, number=number: step(number), models.ours.device))
     median = {name: round(statistics.median(each[FULL + 1 :]), 2) for name, each in times.items()}
-    whole = {name: median[name] + models.vit_ms[name] for name in median}
+    whole = {name: median[name] + vit_ms[name] for name in median}
     return {
         "frame_ms": median,
         "faster_by": round(median["theirs"] / median["ours"], 2),
         "faster_by_with_vit": round(whole["theirs"] / whole["ours"], 2),
     }
+
+
+def rate(kind: str, models: Pair, objects: int, frames: int) -> dict[str, float]:
+    """Frames per second of our side, ViT and detector included, one frame after the other without a wait between."""
+    more = {"detecting": True} if kind == "concept" else {}
+    step = STEPS[kind](models, objects, FULL + frames + 1, **more)["ours"]
+    for number in range(FULL + 1):
+        step(number)
+    seconds = seconds_of(lambda: [step(FULL + 1 + number) for number in range(frames)], models.ours.device)
+    return {"frame_ms": round(1000 * seconds / frames, 2), "frames_per_second": round(frames / seconds, 1)}
 
 
 def memory_by_frame(kind: str, models: Pair, objects: int, frames: int) -> dict[str, Any]:
@@ -268,6 +286,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8, help="frames that count")
     parser.add_argument("--sessions", nargs="+", choices=tuple(STEPS), default=list(STEPS))
     parser.add_argument("--memory", type=int, default=0, help="frames of a look at memory, in place of times")
+    parser.add_argument("--rate", action="store_true", help="our side alone, with the ViT: frames per second")
+    parser.add_argument("--compile", action="store_true", help="with --rate: compile our side")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int)
@@ -278,10 +298,24 @@ def main() -> None:
     report: dict[str, Any] = vars(options) | {"torch": torch.__version__, "transformers": transformers.__version__}
     for kind in options.sessions:
         models = pair(kind, options.size, torch.device(options.device), getattr(torch, options.dtype))
-        look, frames = (memory_by_frame, options.memory) if options.memory else (measured, options.frames)
-        found = {f"{objects} objects": look(kind, models, objects, frames) for objects in options.objects}
-        report[kind] = {"vit_ms": models.vit_ms} | found
+        report[kind] = look(kind, models, options)
+        del models
     print(json.dumps(report, indent=2))
+
+
+def look(kind: str, models: Pair, options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked of one kind of session."""
+    if options.rate:
+        if options.compile:
+            models.ours.compile()
+        return {f"{objects} objects": rate(kind, models, objects, options.frames) for objects in options.objects}
+    both = {"ours": models.ours, "theirs": models.theirs}
+    vit_ms = {name: stand_in(model, side_of(models.ours)) for name, model in both.items()}
+    if options.memory:
+        found = {f"{n} objects": memory_by_frame(kind, models, n, options.memory) for n in options.objects}
+    else:
+        found = {f"{n} objects": measured(kind, models, n, options.frames, vit_ms) for n in options.objects}
+    return {"vit_ms": vit_ms} | found
 
 
 if __name__ == "__main__":

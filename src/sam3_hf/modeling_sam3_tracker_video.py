@@ -86,6 +86,16 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
         original = read_original_tracker(checkpoint, config, dtype, for_videos=True)
         return cls._of_original(checkpoint, original, **options)
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the networks in place; arguments as `torch.compile`. What a session holds and decides stays as it is.
+
+        Sizes that grow with memory are compiled anew on the first frames. Modes with CUDA graphs do not suit: a session
+        keeps what they would write over.
+        """
+        parts = (self.vision_encoder, self.memory_attention, self.memory_encoder, self.mask_decoder)
+        for part in (each for each in parts if each is not None):
+            part.compile(*args, **options)
+
     @torch.inference_mode()
     def forward(
         self,

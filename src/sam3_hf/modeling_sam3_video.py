@@ -88,6 +88,11 @@ class Sam3VideoModel(Sam3VideoPreTrainedModel):
 
         return cls._of_original(checkpoint, read_original_video(checkpoint, config, dtype), **options)
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the networks in place; arguments as `torch.compile`, except for modes with CUDA graphs."""
+        for part in (self.detector_model.vision_encoder, self.detector_model, self.tracker_neck, self.tracker_model):
+            part.compile(*args, **options)
+
     def get_input_embeddings(self) -> nn.Module:
         """The patch projection of the vision encoder."""
         return self.detector_model.get_input_embeddings()

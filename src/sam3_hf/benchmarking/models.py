@@ -114,7 +114,7 @@ def build_theirs(subject: Subject, attention: str | None = None) -> tuple[Any, A
 
 
 def fill_buffers(model: Any, config: Any, device: torch.device) -> None:
-    """What no checkpoint holds was made without memory too: rotary tables and text positions, which follow from sizes."""
+    """What no checkpoint holds was made without memory too: rotary tables and text positions, made of sizes."""
     for layer in model.vision_encoder.backbone.layers:
         fresh = type(layer)(config.vision_config.backbone_config, window_size=layer.window_size)
         for name, buffer in fresh.named_buffers():

@@ -42,20 +42,21 @@ class MemoryTokens(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Memory as every layer reads it; positions join the keys, never the values."""
+    """Memory as every layer reads it; positions join the keys, never the values. `rotary` is that of all cells."""
 
     keys: Float[Tensor, "R M m"]
     values: Float[Tensor, "R M m"]
-    frames: int
+    rotary: RotaryTable
     mask: Bool[Tensor, "R 1 1 M"] | None
 
     @classmethod
-    def of(cls, memory: MemoryTokens, cells: int) -> "Read":
-        """Join cells and pointers; a frame has so many `cells`."""
+    def of(cls, memory: MemoryTokens, rotary: RotaryTable) -> "Read":
+        """Join cells and pointers; `rotary` is that of one frame's cells."""
         values = torch.cat([memory.cells, memory.pointers], 1)
         keys = values + torch.cat([memory.cell_positions, memory.pointer_positions], 1)
+        frames = memory.cells.shape[1] // len(rotary.cos)
         mask = None if memory.valid is None else padding_mask(memory.valid)
-        return cls(keys, values, memory.cells.shape[1] // cells, mask)
+        return cls(keys, values, RotaryTable(*(angles.repeat(frames, 1) for angles in rotary)), mask)
 
 
 class RotaryAttention(nn.Module):
@@ -80,16 +81,16 @@ class RotaryAttention(nn.Module):
         query: Float[Tensor, "R N C"],
         key: Float[Tensor, "R M m"],
         value: Float[Tensor, "R M m"],
-        rotary: RotaryTable,
-        frames: int,
+        places: RotaryTable,
+        key_places: RotaryTable,
         mask: Bool[Tensor, "R 1 1 M"] | None = None,
     ) -> Float[Tensor, "R N C"]:
-        """Read the values; the first keys are the cells of so many `frames`, the rest are pointers."""
-        query = rotate(split_heads(self.q_proj(query), self.heads), rotary)
+        """Read the values; keys without a place, after those that have one, are pointers."""
+        query = rotate(split_heads(self.q_proj(query), self.heads), places)
         key = split_heads(self.k_proj(key), self.heads)
-        cells = frames * len(rotary.cos)
-        again = RotaryTable(rotary.cos.repeat(frames, 1), rotary.sin.repeat(frames, 1))
-        key = torch.cat([rotate(key[:, :, :cells], again), key[:, :, cells:]], 2)
+        cells = len(key_places.cos)
+        turned = rotate(key[:, :, :cells], key_places)
+        key = turned if cells == key.shape[2] else torch.cat([turned, key[:, :, cells:]], 2)
         return self.o_proj(self._average(query, key, value, mask))
 
     def _average(
@@ -122,7 +123,7 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
         """Look around, remember, think."""
         image = per_object(self.look_around(image, rotary), len(memory.keys))
         x = self.layer_norm2(image)
-        recalled = self.cross_attn_image(x, memory.keys, memory.values, rotary, memory.frames, memory.mask)
+        recalled = self.cross_attn_image(x, memory.keys, memory.values, rotary, memory.rotary, memory.mask)
         image = image + self.dropout(recalled)
         inner = self.dropout(self.activation(self.linear1(self.layer_norm3(image))))
         return image + self.dropout(self.linear2(inner))
@@ -130,7 +131,7 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
     def look_around(self, image: Float[Tensor, "r N C"], rotary: RotaryTable) -> Float[Tensor, "r N C"]:
         """Cells look at each other; in the first layer once for all objects."""
         x = self.layer_norm1(image)
-        return image + self.dropout(self.self_attn(x, x, x, rotary, 1))
+        return image + self.dropout(self.self_attn(x, x, x, rotary, rotary))
 
 
 class MemoryAttention(nn.Module):
@@ -151,7 +152,7 @@ class MemoryAttention(nn.Module):
         head = channels // config.memory_attention_num_attention_heads
         theta = (config.rope_parameters or {})["rope_theta"]
         rotary = rotary_table(side, side, head, theta, image)
-        image, read = image + _POSITION_SHARE * positions, Read.of(memory, image.shape[1])
+        image, read = image + _POSITION_SHARE * positions, Read.of(memory, rotary)
         for layer in self.layers:
             image = layer(image, read, rotary)
         return self.layer_norm(image)

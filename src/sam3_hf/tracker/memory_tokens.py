@@ -5,6 +5,7 @@ Recalled per bank of K objects -> cells [R, F*H*W, m], pointers [R, P, m], each 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,13 @@ def memory_tokens(
     size = (like.shape[2], like.shape[3])
     # One grid of places for every age.
     aged = to_tokens(grid_positions(size, ages.shape[-1], like)) + ages[:, 0]
-    cells, places = zip(*(_cells(each, aged, like) for each in recalled), strict=True)
-    pointers, times = zip(*(_pointers(each, ages.shape[-1], encode_distance, like) for each in recalled), strict=True)
+    # Banks that look equally far back share their positions.
+    places_of = cache(lambda *ages: torch.cat([aged[age : age + 1] for age in ages], 1))
+    times_of = cache(lambda *distances: encode_distance(torch.tensor(distances).to(like.device, non_blocking=True)))
+    cells = [_cells(each, like) for each in recalled]
+    places = [places_of(*each.ages).expand_as(part) for each, part in zip(recalled, cells, strict=True)]
+    pointers = [_pointers(each, ages.shape[-1], like) for each in recalled]
+    times = [_times(each, part, times_of) for each, part in zip(recalled, pointers, strict=True)]
     longest = max(part.shape[1] for part in cells), max(part.shape[1] for part in pointers)
     lengths = [(part.shape[1], tokens.shape[1]) for part, tokens in zip(cells, pointers, strict=True)]
     valid = None
@@ -86,31 +92,28 @@ def distance_positions(distances: Float[Tensor, "n"], channels: int) -> Float[Te
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _cells(
-    recalled: Recalled, aged: Float[Tensor, "A N m"], like: Float[Tensor, "B C H W"]
-) -> tuple[Float[Tensor, "K S m"], Float[Tensor, "K S m"]]:
-    """The cells of the memories of one bank, and their positions."""
+def _cells(recalled: Recalled, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "K S m"]:
+    """The cells of the memories of one bank."""
     grids = [memory.features for memory in recalled.memories if memory.features is not None]
-    cells = torch.cat([to_tokens(grid.to(like.device, non_blocking=True)) for grid in grids], 1).to(like.dtype)
-    return cells, torch.cat([aged[age : age + 1] for age in recalled.ages], 1).expand_as(cells)
+    return torch.cat([to_tokens(grid.to(like.device, non_blocking=True)) for grid in grids], 1).to(like.dtype)
 
 
-def _pointers(
-    recalled: Recalled, width: int, encode_distance: Callable[[Tensor], Tensor], like: Float[Tensor, "B C H W"]
-) -> tuple[Float[Tensor, "K P m"], Float[Tensor, "K P m"]]:
-    """Pointers of one bank, cut into pieces as wide as a memory, and their positions."""
+def _pointers(recalled: Recalled, width: int, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "K P m"]:
+    """Pointers of one bank, cut into pieces as wide as a memory."""
     if not recalled.pointing:
-        nothing = like.new_zeros(len(recalled.memories[0].pointers), 0, width)
-        return nothing, nothing
+        return like.new_zeros(len(recalled.memories[0].pointers), 0, width)
     stacked = torch.stack([memory.pointers.to(like.device, non_blocking=True) for memory in recalled.pointing], 1)
-    pieces = stacked.to(like.dtype).unflatten(-1, (-1, width)).flatten(1, 2)
-    distances = torch.tensor(recalled.distances, dtype=torch.float32) / recalled.span
-    times = (
-        encode_distance(distances.to(like.device, non_blocking=True))
-        .to(like.dtype)
-        .repeat_interleave(stacked.shape[-1] // width, 0)
-    )
-    return pieces, times.expand_as(pieces)
+    return stacked.to(like.dtype).unflatten(-1, (-1, width)).flatten(1, 2)
+
+
+def _times(
+    recalled: Recalled, pieces: Float[Tensor, "K P m"], times_of: Callable[..., Tensor]
+) -> Float[Tensor, "K P m"]:
+    """How long ago each pointer of a bank was made, as positions of its pieces."""
+    if not recalled.pointing:
+        return pieces
+    times = times_of(*(distance / recalled.span for distance in recalled.distances)).to(pieces.dtype)
+    return times.repeat_interleave(pieces.shape[1] // len(times), 0).expand_as(pieces)
 
 
 def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tensor:
