@@ -125,14 +125,12 @@ class MaskDecoder(nn.Module):
 
     def _others(self, masks: ObjectMasks) -> ObjectMasks:
         """What an ambiguous prompt may mean."""
-        return masks._replace(
-            logits=masks.logits[:, 1:], iou_scores=masks.iou_scores[:, 1:], tokens=masks.tokens[:, 1:]
-        )
+        return ObjectMasks(masks.logits[:, 1:], masks.iou_scores[:, 1:], masks.object_score_logits, masks.tokens[:, 1:])
 
     def _single(self, masks: ObjectMasks) -> ObjectMasks:
         """The mask for unambiguous prompts; where it is unstable, the best of the others, outside of training."""
-        first = masks._replace(
-            logits=masks.logits[:, :1], iou_scores=masks.iou_scores[:, :1], tokens=masks.tokens[:, :1]
+        first = ObjectMasks(
+            masks.logits[:, :1], masks.iou_scores[:, :1], masks.object_score_logits, masks.tokens[:, :1]
         )
         if self.training or not self.config.dynamic_multimask_via_stability:
             return first
@@ -143,4 +141,4 @@ class MaskDecoder(nn.Module):
         logits = torch.where(stable[..., None, None], first.logits, masks.logits[rows, best].unsqueeze(1))
         scores = torch.where(stable, first.iou_scores, masks.iou_scores[rows, best].unsqueeze(1))
         # Parity: the token stays that of the first mask, whichever mask is shown.
-        return first._replace(logits=logits, iou_scores=scores)
+        return ObjectMasks(logits, scores, first.object_score_logits, first.tokens)

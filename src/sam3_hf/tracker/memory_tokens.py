@@ -123,5 +123,7 @@ def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tens
 
 
 def _padded(parts: Sequence[Tensor], length: int) -> Tensor:
-    """Sequences of different lengths as one batch."""
-    return torch.cat([F.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts])
+    """Sequences of different lengths as one batch; those of full length are not copied twice."""
+    return torch.cat(
+        [part if part.shape[1] == length else F.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts]
+    )

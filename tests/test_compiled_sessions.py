@@ -1,0 +1,57 @@
+"""Video models with compiled networks follow as they do in eager mode."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["objects", "phrases"])
+def test_compiled_networks_follow_alike(kind: str) -> None:
+    # In a process of its own, where shapes are not checked: checks cannot be compiled.
+    program = f"from tests.test_compiled_sessions import {kind}_compiled; {kind}_compiled()"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def objects_compiled() -> None:
+    """Clicked objects, and one that is clicked later."""
+    from tests.support import video_golden as golden
+
+    seen = []
+    for compiled in (False, True):
+        model, session = golden.tracker(), golden.session()
+        if compiled:
+            model.compile(backend="aot_eager")
+        for number, objects in ((0, [1, 2]), (2, [3])):
+            points = [[[[20.0 + 10 * obj_id, 30.0]] for obj_id in objects]]
+            golden.processor().add_inputs_to_inference_session(session, number, objects, input_points=points)
+        seen.append([each.pred_masks for each in model.track(session, start_frame_idx=0)])
+    for one, other in zip(*seen, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+
+
+def phrases_compiled() -> None:
+    """Everything that phrases name."""
+    from sam3_hf import Sam3VideoModel, Sam3VideoProcessor, embedded
+    from sam3_hf.datasets.shapes.clips import ShapesClips
+
+    clip = ShapesClips(1020, 40, 5)[8]
+    processor = Sam3VideoProcessor.from_pretrained(embedded("shapes"))
+    seen = []
+    for compiled in (False, True):
+        model = Sam3VideoModel.from_pretrained(embedded("shapes"))
+        if compiled:
+            model.compile(backend="aot_eager")
+        session = processor.init_video_session(list(clip.frames))
+        processor.add_text_prompt(session, [prompt.text for prompt in clip.prompts])
+        results = model.propagate_in_video_iterator(session)
+        seen.append([processor.postprocess_outputs(session, result) for result in results])
+    assert any(len(result["object_ids"]) for result in seen[0])
+    for one, other in zip(*seen, strict=True):
+        assert one["object_ids"].tolist() == other["object_ids"].tolist()
+        assert ((one["masks"] != other["masks"]).float().mean((1, 2)) < 1e-3).all()
