@@ -1,10 +1,10 @@
 """Every table of docs/benchmarks.md, in Markdown, each under the command that makes it.
 
-    python benchmarks/all_tables.py [--only NAME,...] [--list] [--tiny] [--output FILE] [--threads N]
+    python benchmarks/all_tables.py [--gpu] [--only NAME,...] [--list] [--tiny] [--output FILE] [--threads N]
 
 All of them take about half an hour on two cores with bfloat16 instructions. `--tiny` runs the same with tiny weights,
-to see that all works. Each table is a process of its own; one that fails is reported and does not stop the others.
-Needs the `test` extra.
+to see that all works. `--gpu` makes those of a GPU instead, in which compiling takes longest. Each table is a process of
+its own; one that fails is reported and does not stop the others. Needs the `test` extra.
 """
 
 import argparse
@@ -38,6 +38,19 @@ TABLES = {
     "growth-calls": f"{BENCHMARK} {{model}} --dtype bfloat16 --image-size 252 --growth calls",
 }
 
+ON_GPU = f"{BENCHMARK} {{model}} --device cuda --dtype bfloat16"
+GPU_TABLES = {
+    "gpu-one": f"{ON_GPU} --parts forward,vision --against transformers --rounds 10",
+    "gpu-graphs": f"{ON_GPU} --parts forward --compile-mode reduce-overhead --against transformers --rounds 20",
+    "gpu-compiled": f"{ON_GPU} --parts forward --compile --against transformers --rounds 20",
+    "gpu-throughput": f"{ON_GPU} --batch 1,8 --prompts 1,16 --rounds 3",
+    "gpu-clicks": "python benchmarks/click.py --device cuda --dtype bfloat16 --rounds 9",
+    "gpu-video": "python benchmarks/video.py --size full --device cuda --dtype bfloat16 --objects 1 4 16 64 --frames 3",
+    "gpu-rate": "python benchmarks/video.py --rate --size full --device cuda --dtype bfloat16 --objects 5 --frames 12",
+    "gpu-rate-compiled": "python benchmarks/video.py --rate --compile --size full --device cuda --dtype bfloat16 "
+    "--objects 5 --frames 12",
+}
+
 
 def run(command: str, threads: int | None) -> tuple[str, float]:
     """What a command prints, and how long it took; what it says on stderr where it fails."""
@@ -54,21 +67,23 @@ def run(command: str, threads: int | None) -> tuple[str, float]:
 def main() -> None:
     """Run the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", action="store_true", help="The tables of a GPU.")
     parser.add_argument("--only", help="Names, separated by commas.")
     parser.add_argument("--list", action="store_true", help="Show names and commands, and stop.")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--output", type=Path, help="Also write the tables to this file.")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
-    names = arguments.only.split(",") if arguments.only else list(TABLES)
-    stray = [name for name in names if name not in TABLES]
+    tables = GPU_TABLES if arguments.gpu else TABLES
+    names = arguments.only.split(",") if arguments.only else list(tables)
+    stray = [name for name in names if name not in tables]
     if stray:
-        parser.error(f"no table {', '.join(stray)}; there are {', '.join(TABLES)}")
+        parser.error(f"no table {', '.join(stray)}; there are {', '.join(tables)}")
     if arguments.output and arguments.output.exists():
         parser.error(f"{arguments.output} exists")
     done = []
     for name in names:
-        command = " ".join(TABLES[name].format(model="--tiny" if arguments.tiny else "").split())
+        command = " ".join(tables[name].format(model="--tiny" if arguments.tiny else "").split())
         if arguments.list:
             print(f"{name}: {command}")
             continue
