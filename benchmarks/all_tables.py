@@ -3,8 +3,8 @@
     python benchmarks/all_tables.py [--gpu] [--only NAME,...] [--list] [--tiny] [--output FILE] [--threads N]
 
 All of them take about half an hour on two cores with bfloat16 instructions. `--tiny` runs the same with tiny weights,
-to see that all works. `--gpu` makes those of a GPU instead, where compiling takes longest. Each table is a process of its
-own; one that fails is reported and does not stop the others. Needs the `test` extra.
+to see that all works. `--gpu` makes those of a GPU instead, where compiling takes longest. Each table is a process of
+its own; one that fails is reported and does not stop the others. Needs the `test` extra.
 """
 
 import argparse
