@@ -113,7 +113,7 @@ class Lesson(NamedTuple):
 
 def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Lesson]:
     """Pointing, being corrected, following, and following for longer with masks of the input's own resolution."""
-    first, stills, short, long, whole = options.steps
+    first, stills, short, long = options.steps
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
@@ -123,7 +123,6 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
         Lesson("stills", pictures[1], corrected, 1, stills, rate, coarse),
         Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, rate / 2, coarse),
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, rate / 2, images.size),
-        Lesson("whole_clips", ShapesClips(15, 10_000_000, frames=16), following, 16, whole, rate / 2, images.size),
     ]
 
 
@@ -185,9 +184,9 @@ def main() -> None:
     parser.add_argument(
         "--steps",
         type=int,
-        nargs=5,
-        default=(900, 1_500, 2_500, 2_200, 1_000),
-        metavar=("POINT", "STILLS", "CLIPS", "LONG", "WHOLE"),
+        nargs=4,
+        default=(900, 1_500, 2_500, 2_200),
+        metavar=("POINT", "STILLS", "CLIPS", "LONG"),
     )
     parser.add_argument("--rate", type=float, default=7.5e-4)
     parser.add_argument("--held-out", type=int, default=48, help="stills to measure with, and four times fewer clips")
