@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from sam3_hf.layers.linear import Linear
-from sam3_hf.ops.gelu import gelu_by_exponential, suits
 from sam3_hf.ops.products import onednn_computes
 
 
@@ -41,7 +40,6 @@ class FeedForward(nn.Module):
         self.fc2 = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.in_place = _IN_PLACE.get(config.hidden_act)
-        self.has_gelu = config.hidden_act == "gelu"
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
@@ -63,8 +61,6 @@ class FeedForward(nn.Module):
 
         The widest tensor of a layer is made here; on a CPU a second one of its size takes longer than the function.
         """
-        if self.has_gelu and suits(hidden):
-            return gelu_by_exponential(hidden)
         if self.in_place is None or torch.is_grad_enabled():
             return self.activation(hidden)
         return self.in_place(hidden)
