@@ -195,7 +195,12 @@ def concept_steps(models: Pair, objects: int, frames: int, detecting: bool = Fal
     def step(n: int) -> object:
         kept = objects if n == 0 else 0
         found = Detections(scores[:kept].float(), boxes[:kept].float(), masks[:kept].float(), [number] * kept)
-        instead = (lambda *given: detect(*given) and found) if detecting else (lambda *_: found)
+
+        def instead(*given: Any) -> Detections:
+            if detecting:
+                detect(*given)
+            return found
+
         with mock.patch.object(following, "detect", instead):
             return _all_there(ours(session, frame_idx=n), objects)
 
@@ -292,6 +297,8 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
+    if options.compile and not options.rate:
+        parser.error("--compile belongs to --rate: both sides are compared in eager mode.")
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)

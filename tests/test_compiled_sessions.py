@@ -18,6 +18,11 @@ def test_compiled_networks_follow_alike(kind: str) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+def assert_compiled(*parts: torch.nn.Module) -> None:
+    """Calls of these modules go to a compiled form."""
+    assert all(part._compiled_call_impl is not None for part in parts)
+
+
 def objects_compiled() -> None:
     """Clicked objects, and one that is clicked later."""
     from tests.support import video_golden as golden
@@ -27,10 +32,12 @@ def objects_compiled() -> None:
         model, session = golden.tracker(), golden.session()
         if compiled:
             model.compile(backend="aot_eager")
+            assert_compiled(model.vision_encoder, model.memory_attention, model.memory_encoder, model.mask_decoder)
         for number, objects in ((0, [1, 2]), (2, [3])):
             points = [[[[20.0 + 10 * obj_id, 30.0]] for obj_id in objects]]
             golden.processor().add_inputs_to_inference_session(session, number, objects, input_points=points)
         seen.append([each.pred_masks for each in model.track(session, start_frame_idx=0)])
+    assert any((masks > 0).any() for masks in seen[0])
     for one, other in zip(*seen, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
 
@@ -47,6 +54,8 @@ def phrases_compiled() -> None:
         model = Sam3VideoModel.from_pretrained(embedded("shapes"))
         if compiled:
             model.compile(backend="aot_eager")
+            tracker = model.tracker_model
+            assert_compiled(model.detector_model.vision_encoder, model.detector_model, tracker.memory_attention)
         session = processor.init_video_session(list(clip.frames))
         processor.add_text_prompt(session, [prompt.text for prompt in clip.prompts])
         results = model.propagate_in_video_iterator(session)
