@@ -47,8 +47,10 @@ GPU_TABLES = {
     "gpu-clicks": "python benchmarks/click.py --device cuda --dtype bfloat16 --rounds 9",
     "gpu-video": "python benchmarks/video.py --size full --device cuda --dtype bfloat16 --objects 1 4 16 64 --frames 3",
     "gpu-rate": "python benchmarks/video.py --rate --size full --device cuda --dtype bfloat16 --objects 5 --frames 12",
-    "gpu-rate-compiled": "python benchmarks/video.py --rate --compile --size full --device cuda --dtype bfloat16 "
-    "--objects 5 --frames 12",
+    "gpu-rate-compiled": "python benchmarks/video.py --rate --compile default --size full --device cuda "
+    "--dtype bfloat16 --objects 5 --frames 12",
+    "gpu-rate-graphs": "python benchmarks/video.py --rate --compile reduce-overhead --size full --device cuda "
+    "--dtype bfloat16 --objects 5 --frames 12",
 }
 
 

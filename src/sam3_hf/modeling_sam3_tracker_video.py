@@ -19,6 +19,7 @@ from transformers import initialization as init
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig, as_video_tracker
 from sam3_hf.modeling_outputs import Sam3TrackerVideoSegmentationOutput
 from sam3_hf.modeling_sam3_tracker import Sam3TrackerModel, Sam3TrackerPreTrainedModel
+from sam3_hf.ops.graphs import begin_frame, has_graphs, kept
 from sam3_hf.tracker.mask_decoder import ImageLevels
 from sam3_hf.tracker.memory_encoder import FuserLayer
 from sam3_hf.tracker.video_tracker import VideoTracker
@@ -68,6 +69,7 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
         self.vision_encoder = None if remove_vision_encoder else Sam3VisionModel(config.vision_config)
         self.add_parts(config)
         self.add_memory(config)
+        self._has_graphs = False
         self.post_init()
 
     @classmethod
@@ -89,9 +91,10 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the networks in place; arguments as `torch.compile`. What a session holds and decides stays as it is.
 
-        Sizes that grow with memory are compiled anew on the first frames. Modes with CUDA graphs do not suit: a session
-        keeps what they would write over.
+        Sizes that grow with memory are compiled anew on the first frames. In modes with CUDA graphs ("reduce-overhead"),
+        a frame begins with `torch.compiler.cudagraph_mark_step_begin`, and what the session keeps is copied.
         """
+        self._has_graphs = has_graphs(**options)
         parts = (self.vision_encoder, self.memory_attention, self.memory_encoder, self.mask_decoder)
         for part in (each for each in parts if each is not None):
             part.compile(*args, **options)
@@ -196,6 +199,8 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
 
     def _open(self, session: Sam3TrackerVideoInferenceSession, number: int | None, frame: Tensor | None) -> int:
         """Number of a frame whose features the session now has."""
+        if self._has_graphs:
+            begin_frame()
         if frame is not None:
             if frame.ndim not in (3, 4) or frame.shape[-3] != 3 or (frame.ndim == 4 and len(frame) != 1):
                 raise ValueError(f"A frame has shape (3, side, side) or (1, 3, side, side); got {tuple(frame.shape)}.")
@@ -210,7 +215,8 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
         if self.vision_encoder is None:
             raise ValueError("This tracker has no vision encoder; load it without remove_vision_encoder.")
         batch = pixels.to(self.device, self.dtype).reshape(1, *pixels.shape[-3:])
-        return self.see(self.vision_encoder(batch).fpn_hidden_states)
+        image = self.see(self.vision_encoder(batch).fpn_hidden_states)
+        return kept(image) if self._has_graphs else image
 
     @torch.inference_mode()
     def _answer_waiting(self, session: Sam3TrackerVideoInferenceSession, number: int) -> None:

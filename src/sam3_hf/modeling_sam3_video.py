@@ -23,6 +23,7 @@ from sam3_hf.following.seeing import Parts, Scene, see
 from sam3_hf.modeling_base import Sam3PreTrainedModel
 from sam3_hf.modeling_sam3 import Sam3Model
 from sam3_hf.modeling_sam3_tracker_video import Sam3TrackerVideoModel
+from sam3_hf.ops.graphs import begin_frame, has_graphs, kept
 from sam3_hf.video.concept_session import Sam3VideoInferenceSession
 from sam3_hf.video.delay import Delay
 from sam3_hf.video.memory_selection import Visit
@@ -60,6 +61,7 @@ class Sam3VideoModel(Sam3VideoPreTrainedModel):
         self.detector_model = Sam3Model(config.detector_config)
         self.tracker_model = Sam3TrackerVideoModel(config.tracker_config, remove_vision_encoder=True)
         self.tracker_neck = Neck(config.tracker_config.vision_config)
+        self._has_graphs = False
         self.post_init()
         self.eval()
 
@@ -89,7 +91,8 @@ class Sam3VideoModel(Sam3VideoPreTrainedModel):
         return cls._of_original(checkpoint, read_original_video(checkpoint, config, dtype), **options)
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Compile the networks in place; arguments as `torch.compile`, except for modes with CUDA graphs."""
+        """Compile the networks in place; arguments as `torch.compile`, also modes with CUDA graphs."""
+        self._has_graphs = has_graphs(**options)
         for part in (self.detector_model.vision_encoder, self.detector_model, self.tracker_neck, self.tracker_model):
             part.compile(*args, **options)
 
@@ -189,8 +192,11 @@ class Sam3VideoModel(Sam3VideoPreTrainedModel):
 
     def _scene(self, session: Sam3VideoInferenceSession, frame_idx: int, reverse: bool = False) -> Scene:
         """A frame to go through; what is seen on it is known already if it was looked at just before."""
+        if self._has_graphs:
+            begin_frame()
         if frame_idx not in session.features:
-            session.keep_features(frame_idx, see(self._parts, session.get_frame(frame_idx)))
+            sight = see(self._parts, session.get_frame(frame_idx))
+            session.keep_features(frame_idx, kept(sight) if self._has_graphs else sight)
         visit = Visit(frame_idx, reverse, session.num_frames)
         return Scene(self._parts, session, session.features[frame_idx], visit)
 

@@ -100,6 +100,21 @@ def attend(
     return Attended(output.flatten(2), weights)
 
 
+# Of a GPU whose cuDNN attends with values that are narrower than keys, the least compute capability: Hopper's.
+_NARROW = (9, 0)
+
+
+def takes_narrow_values(
+    query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N E"]
+) -> bool:
+    """Whether the default backend gains from values that are narrower than keys, instead of losing its fast road."""
+    if not query.is_cuda:
+        return can_tile(query, key, value)
+    half = query.dtype == key.dtype == value.dtype and query.dtype in (torch.bfloat16, torch.float16)
+    newest = torch.version.cuda is not None and torch.cuda.get_device_capability(query.device) >= _NARROW
+    return half and newest and not torch.is_grad_enabled() and torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def split_heads(tokens: Float[Tensor, "B N C"], heads: int) -> Float[Tensor, "B K N D"]:
     """Cut the channels into heads."""
     return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)

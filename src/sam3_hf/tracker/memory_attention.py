@@ -12,11 +12,11 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
-from sam3_hf.layers.attention import attend, padding_mask, split_heads
+from sam3_hf.layers.attention import attend, padding_mask, split_heads, takes_narrow_values
 from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate
-from sam3_hf.ops.tiled_attention import BACKEND, can_tile
+from sam3_hf.ops.tiled_attention import BACKEND
 from sam3_hf.tracker.rows import per_object
 
 # How much of a cell's position is added to the image before anything is read.
@@ -98,7 +98,7 @@ class RotaryAttention(nn.Module):
     ) -> Float[Tensor, "R N C"]:
         """The values that each query looks at; narrow ones are widened afterwards, which is linear as well."""
         narrow = self.heads == 1 and value.shape[2] < key.shape[3] and self.config._attn_implementation == BACKEND
-        if narrow and can_tile(query, key, value.unsqueeze(1)):
+        if narrow and takes_narrow_values(query, key, value.unsqueeze(1)):
             return self.v_proj(attend(self, query, key, value.unsqueeze(1), mask).output)
         return attend(self, query, key, split_heads(self.v_proj(value), self.heads), mask).output
 
