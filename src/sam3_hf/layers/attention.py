@@ -111,8 +111,14 @@ def takes_narrow_values(
     if not query.is_cuda:
         return can_tile(query, key, value)
     half = query.dtype == key.dtype == value.dtype and query.dtype in (torch.bfloat16, torch.float16)
-    newest = torch.version.cuda is not None and torch.cuda.get_device_capability(query.device) >= _NARROW
-    return half and newest and not torch.is_grad_enabled() and torch.backends.cuda.cudnn_sdp_enabled()
+    return half and not torch.is_grad_enabled() and _gpu_takes_narrow_values()
+
+
+@torch.compiler.assume_constant_result
+def _gpu_takes_narrow_values() -> bool:
+    """Whether the GPU in use, and what is allowed on it, has an attention for them."""
+    newest = torch.version.cuda is not None and torch.cuda.get_device_capability() >= _NARROW
+    return newest and torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def split_heads(tokens: Float[Tensor, "B N C"], heads: int) -> Float[Tensor, "B K N D"]:
