@@ -63,6 +63,7 @@ def test_the_folder_is_complete_and_small() -> None:
     folder = embedded("shapes")
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
     assert sum(path.stat().st_size for path in folder.iterdir()) < 15e6
+    assert '"_name_or_path": "/' not in (folder / "config.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="The embedded models are shapes; got 'photos'"):
         embedded("photos")
 

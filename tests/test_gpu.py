@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from sam3_hf import (
     Sam3Model,
@@ -21,6 +23,7 @@ from sam3_hf import (
 from sam3_hf.datasets.shapes.clips import ShapesClips
 from sam3_hf.ops.components import components, small_areas
 from sam3_hf.ops.nms import nms
+from sam3_hf.ops.products import fuses_gelu, linear_gelu
 from tests.support import golden, tracker_golden, video_golden
 from tests.support.labels import BATCHES
 from tests.support.tolerances import ORIGINAL, TRACKER_ORIGINAL, VIDEO_ORIGINAL
@@ -94,6 +97,22 @@ def test_clicks_equal_the_original(name: str) -> None:
         torch.testing.assert_close(getattr(outputs, key)[0].cpu(), expected[key], rtol=0, atol=tolerance, msg=key)
 
 
+def test_many_prompts_need_memory_in_proportion_to_their_masks() -> None:
+    model, side = shapes(dtype=torch.bfloat16).cuda(), 192
+    pixels = torch.randn(1, 3, side, side, device="cuda", dtype=torch.bfloat16)
+    text = Sam3Processor.from_pretrained(embedded("shapes"))(text=["red circle"] * 64, return_tensors="pt").to("cuda")
+    peaks = []
+    for prompts in (64, 32, 64):  # the first one warms up
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        index = torch.zeros(prompts, dtype=torch.long, device="cuda")
+        with torch.inference_mode():
+            texts = {name: text[name][:prompts] for name in ("input_ids", "attention_mask")}
+            model(pixel_values=pixels, image_index=index, **texts)
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[2] < 2.1 * peaks[1]
+
+
 def test_objects_are_followed_as_on_a_cpu() -> None:
     seen = {}
     for device in ("cpu", "cuda"):
@@ -109,12 +128,24 @@ def test_objects_are_followed_as_on_a_cpu() -> None:
 def test_values_narrower_than_keys_are_widened_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     attention: Any = video_golden.tracker().to("cuda", torch.bfloat16).memory_attention.layers[0].cross_attn_image
     width = attention.v_proj.in_features
-    query, key, value = (torch.randn(2, 1, n, c, device="cuda").bfloat16() for n, c in ((49, 32), (98, 32), (98, width)))
+    query, key, value = (
+        torch.randn(2, 1, n, c, device="cuda").bfloat16() for n, c in ((49, 32), (98, 32), (98, width))
+    )
     with torch.no_grad():
         narrow = attention._average(query, key, value[:, 0], None)
         monkeypatch.setattr("sam3_hf.layers.attention._NARROW", (99, 0))
         wide = attention._average(query, key, value[:, 0], None)
     torch.testing.assert_close(narrow, wide, rtol=0.05, atol=0.02)
+
+
+def test_gelu_in_one_step_is_closer_to_the_exact_one() -> None:
+    tokens, weight, bias = torch.randn(2, 300, 256), torch.randn(512, 256) / 16, torch.randn(512) / 4
+    halves = [each.cuda().bfloat16() for each in (tokens, weight, bias)]
+    exact = F.gelu(F.linear(*(each.double() for each in halves)))
+    with torch.no_grad():
+        assert fuses_gelu(*halves[:2])
+        fused, rounded = linear_gelu(*halves), F.gelu(F.linear(*halves))
+    assert (fused.double() - exact).norm() < (rounded.double() - exact).norm() < 0.004 * exact.norm()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -154,7 +185,9 @@ class no_waits:
 
     def __enter__(self) -> None:
         torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")
+        with warnings.catch_warnings():  # PyTorch says that it may overlook some
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode("error")
 
     def __exit__(self, *_: object) -> None:
         torch.cuda.set_sync_debug_mode("default")

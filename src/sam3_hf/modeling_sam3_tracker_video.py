@@ -91,8 +91,8 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the networks in place; arguments as `torch.compile`. What a session holds and decides stays as it is.
 
-        Sizes that grow with memory are compiled anew on the first frames. In modes with CUDA graphs ("reduce-overhead"),
-        a frame begins with `torch.compiler.cudagraph_mark_step_begin`, and what the session keeps is copied.
+        Sizes that grow with memory are compiled anew on the first frames. With CUDA graphs (mode "reduce-overhead"), a
+        frame begins with `torch.compiler.cudagraph_mark_step_begin`, and what the session keeps is copied.
         """
         self._has_graphs = has_graphs(**options)
         parts = (self.vision_encoder, self.memory_attention, self.memory_encoder, self.mask_decoder)

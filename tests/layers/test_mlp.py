@@ -4,6 +4,7 @@ import torch
 from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
 from sam3_hf.layers import mlp
 from sam3_hf.layers.mlp import FeedForward, Head
+from sam3_hf.ops.products import linear_gelu
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "silu"])
@@ -43,3 +44,22 @@ def test_some_tokens_at_a_time_give_what_all_at_once_give(monkeypatch: pytest.Mo
         parts = layer(tokens)
     assert widths == [30, 8, 8, 8, 6]
     torch.testing.assert_close(parts, whole)
+
+
+def test_widening_in_one_step_is_left_where_the_layer_is_more_than_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = FeedForward(Sam3DETREncoderConfig(hidden_size=8, intermediate_size=16, hidden_act="gelu"), 0.0).eval()
+    tokens, calls = torch.randn(2, 5, 8), []
+
+    def watched(*given: torch.Tensor) -> torch.Tensor:
+        calls.append(len(given))
+        return linear_gelu(*given)
+
+    expected = layer(tokens)
+    monkeypatch.setattr(mlp, "fuses_gelu", lambda *_: True)
+    monkeypatch.setattr(mlp, "linear_gelu", watched)
+    torch.testing.assert_close(layer(tokens), expected)
+    assert calls == [3]
+    heard = []
+    layer.fc1.register_forward_hook(lambda *_: heard.append(1))
+    torch.testing.assert_close(layer(tokens), expected)
+    assert (calls, heard) == ([3], [1])

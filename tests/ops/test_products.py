@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from sam3_hf.layers.linear import Linear
-from sam3_hf.ops.products import by_row, linear, onednn_computes, paired
+from sam3_hf.ops.products import by_row, fuses_gelu, linear, linear_gelu, onednn_computes, paired
 
 ONEDNN = torch.backends.mkldnn.is_available()
 
@@ -23,6 +23,13 @@ def test_a_product_is_as_close_to_the_truth_as_pytorchs_own(dtype: torch.dtype) 
             ours, theirs = linear(*factors), F.linear(*factors)
             assert (ours.dtype, ours.shape) == (dtype, theirs.shape)
             assert error(ours, *factors) <= 2 * error(theirs, *factors)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (2, 3, 6), (2, 1, 3, 6)])
+def test_a_product_is_bent_in_one_step(shape: tuple[int, ...]) -> None:
+    inputs, weight, bias = torch.randn(shape), torch.randn(5, 6), torch.randn(5)
+    torch.testing.assert_close(linear_gelu(inputs, weight, bias), F.gelu(F.linear(inputs, weight, bias)))
+    assert not fuses_gelu(inputs, weight)  # only a GPU does it itself
 
 
 def test_gradients_are_those_of_a_linear_layer() -> None:
@@ -70,6 +77,21 @@ def test_row_by_row_gives_what_all_at_once_gives() -> None:
         rows = by_row(both, left, right)
     assert seen == ([3, 1, 1, 1] if ONEDNN else [3, 3])
     assert all(map(torch.equal, at_once, rows))
+
+
+def test_other_devices_work_on_a_few_rows_at_a_time() -> None:
+    seen = []
+
+    def doubled(rows: torch.Tensor) -> tuple[torch.Tensor]:
+        seen.append(len(rows))
+        return (rows * 2,)
+
+    grid = torch.empty(20, 4, device="meta")
+    assert by_row(doubled, grid)[0].shape == (20, 4)
+    with torch.no_grad():
+        assert by_row(doubled, grid)[0].shape == (20, 4)
+        assert by_row(doubled, grid, least=5)[0].shape == (20, 4)
+    assert seen == [20, 8, 8, 4, 20]
 
 
 def test_row_by_row_keeps_the_order_of_channels_in_memory() -> None:

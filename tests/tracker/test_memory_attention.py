@@ -59,7 +59,10 @@ def test_narrow_values_are_widened_after_they_were_averaged() -> None:
     found = {}
     for backend in ("tiled", "sdpa"):
         attention.config._attn_implementation = backend
-        with torch.no_grad(), mock.patch.object(module, "takes_narrow_values", wraps=module.takes_narrow_values) as asked:
+        with (
+            torch.no_grad(),
+            mock.patch.object(module, "takes_narrow_values", wraps=module.takes_narrow_values) as asked,
+        ):
             found[backend] = attention(image, positions, memory, 14)
         assert asked.called == (backend == "tiled")
     torch.testing.assert_close(found["tiled"], found["sdpa"], **SAME_MODEL)

@@ -32,8 +32,10 @@ def same(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> bool:
 
 def test_one_folder_serves_detector_clicks_tracker_and_both_together(tmp_path: Path) -> None:
     detector, tracker = parts()
+    detector.config._name_or_path = tracker.config._name_or_path = str(tmp_path)
     joined = join(detector, tracker, fill_hole_area=1)
     joined.save_pretrained(tmp_path)
+    assert str(tmp_path) not in (tmp_path / "config.json").read_text(encoding="utf-8")
     images = tiny_processor(tmp_path)
     Sam3VideoProcessor(images.image_processor, images.tokenizer).save_pretrained(tmp_path)
     assert same(Sam3Model.from_pretrained(tmp_path), detector.state_dict())

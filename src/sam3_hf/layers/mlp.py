@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from sam3_hf.layers.linear import Linear
-from sam3_hf.ops.products import onednn_computes
+from sam3_hf.ops.products import fuses_gelu, linear_gelu, onednn_computes
 
 
 @runtime_checkable
@@ -40,6 +40,7 @@ class FeedForward(nn.Module):
         self.fc2 = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACT2FN[config.hidden_act]
         self.in_place = _IN_PLACE.get(config.hidden_act)
+        self.is_gelu = config.hidden_act == "gelu"
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
@@ -54,7 +55,16 @@ class FeedForward(nn.Module):
 
     def _think(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
         """Widen, bend, narrow."""
-        return self.fc2(self.dropout(self._bend(self.fc1(tokens))))
+        return self.fc2(self.dropout(self._widen(tokens)))
+
+    def _widen(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
+        """Widen and bend, in one step where the layer is no more than a product."""
+        widening = self.fc1
+        has_hooks = widening._forward_hooks or widening._forward_pre_hooks
+        is_plain = type(widening) is Linear and widening.bias is not None and not has_hooks
+        if is_plain and self.is_gelu and fuses_gelu(tokens, widening.weight):
+            return linear_gelu(tokens, widening.weight, widening.bias)
+        return self._bend(widening(tokens))
 
     def _bend(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Apply the activation, in place unless a gradient will ask for what was there before.

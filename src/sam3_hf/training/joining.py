@@ -35,6 +35,7 @@ def join(detector: Sam3Model, tracker: Sam3TrackerVideoModel, **rules: Any) -> S
     values = copy.deepcopy({"detector_config": detector.config, "tracker_config": tracker.config})
     for config in values.values():
         config.dtype = detector.dtype  # each part is loaded as the whole is, however the weights are stored
+        config._name_or_path = ""  # where it lay on this machine
     model: Any = Sam3VideoModel(Sam3VideoConfig(**values, **rules))
     model.to(detector.dtype)
     model.detector_model.load_state_dict(detector.state_dict())
