@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sam3_hf.ops.tables import kept_table
+
 TEMPERATURE = 10000.0
 
 
@@ -20,6 +22,7 @@ def sine(values: Float[Tensor, "*S"], channels: int) -> Float[Tensor, "*S C"]:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
+@kept_table
 def grid_positions(size: tuple[int, int], channels: int, like: Tensor) -> Float[Tensor, "1 C H W"]:
     """Position of every cell of a grid of `size` (height, width), first half row, second half column."""
     height, width = size

@@ -48,7 +48,8 @@ def linear_gelu(
 ) -> Float[Tensor, "*B E"]:
     """`F.gelu(F.linear(...))` as one kernel of a GPU."""
     rows = inputs.flatten(0, -2)
-    return torch._addmm_activation(bias, rows, weight.t(), use_gelu=True).unflatten(0, inputs.shape[:-1])
+    bent = torch.ops.aten._addmm_activation(bias, rows, weight.t(), use_gelu=True)
+    return bent.unflatten(0, inputs.shape[:-1])
 
 
 def paired(first: Float[Tensor, "B Q C"], second: Float[Tensor, "B N C"]) -> Float[Tensor, "B Q N"]:

@@ -3,20 +3,34 @@
 Source: "Rotary Position Embedding for Vision Transformer" (axial form), as in the original's ViT.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sam3_hf.ops.tables import kept_table
+
 
 class RotaryTable(NamedTuple):
-    """Cosine and sine of the angle of every token and channel pair, in float32."""
+    """Cosine and sine of the angle of every token and channel pair, in float32; both as one number for eager mode."""
 
     cos: Float[Tensor, "N D"]
     sin: Float[Tensor, "N D"]
+    turn: Tensor | None = None
+
+    @classmethod
+    def of(cls, cos: Float[Tensor, "N D"], sin: Float[Tensor, "N D"]) -> "RotaryTable":
+        """With both as one number, except for compilers, which know no complex numbers."""
+        return cls(cos, sin, None if torch.compiler.is_compiling() else torch.complex(cos, sin))
+
+    def arranged(self, order: Callable[[Tensor], Tensor]) -> "RotaryTable":
+        """The same with its tokens in another order."""
+        return RotaryTable.of(order(self.cos), order(self.sin))
 
 
+@kept_table
 def rotary_table(side: int, reference_side: int, head_size: int, theta: float, like: Tensor) -> RotaryTable:
     """Angles for a grid of `side` x `side` tokens, stretched so that it spans `reference_side` positions.
 
@@ -33,7 +47,7 @@ def rotary_table(side: int, reference_side: int, head_size: int, theta: float, l
     columns = angles.repeat(side, 1)
     rows = angles.repeat_interleave(side, dim=0)
     turns = torch.cat([columns, rows], dim=-1)
-    return RotaryTable(turns.cos(), turns.sin())
+    return RotaryTable.of(turns.cos(), turns.sin())
 
 
 # Numbers that are turned at a time on a CPU, where float32 copies of more would come as fresh, slow pages of memory.
@@ -47,7 +61,7 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
         first, second = heads.float().unflatten(-1, (-1, 2)).unbind(-1)
         turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
-    turn = torch.complex(table.cos, table.sin)
+    turn = torch.complex(table.cos, table.sin) if table.turn is None else table.turn
     if torch.is_grad_enabled() or heads.device.type != "cpu":
         return _turned(heads, turn).to(heads.dtype)
     output = torch.empty_like(heads)

@@ -42,21 +42,20 @@ class MemoryTokens(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Memory as every layer reads it; positions join the keys, never the values. `rotary` is that of all cells."""
+    """Memory as every layer reads it: `cells` first, then pointers; positions join the keys, never the values."""
 
     keys: Float[Tensor, "R M m"]
     values: Float[Tensor, "R M m"]
-    rotary: RotaryTable
+    cells: int
     mask: Bool[Tensor, "R 1 1 M"] | None
 
     @classmethod
-    def of(cls, memory: MemoryTokens, rotary: RotaryTable) -> "Read":
-        """Join cells and pointers; `rotary` is that of one frame's cells."""
+    def of(cls, memory: MemoryTokens) -> "Read":
+        """Join cells and pointers."""
         values = torch.cat([memory.cells, memory.pointers], 1)
         keys = values + torch.cat([memory.cell_positions, memory.pointer_positions], 1)
-        frames = memory.cells.shape[1] // len(rotary.cos)
         mask = None if memory.valid is None else padding_mask(memory.valid)
-        return cls(keys, values, RotaryTable(*(angles.repeat(frames, 1) for angles in rotary)), mask)
+        return cls(keys, values, memory.cells.shape[1], mask)
 
 
 class RotaryAttention(nn.Module):
@@ -82,14 +81,14 @@ class RotaryAttention(nn.Module):
         key: Float[Tensor, "R M m"],
         value: Float[Tensor, "R M m"],
         places: RotaryTable,
-        key_places: RotaryTable,
+        cells: int,
         mask: Bool[Tensor, "R 1 1 M"] | None = None,
     ) -> Float[Tensor, "R N C"]:
-        """Read the values; keys without a place, after those that have one, are pointers."""
+        """Read the values; keys are the cells of one grid or more, then pointers, which have no place."""
         query = rotate(split_heads(self.q_proj(query), self.heads), places)
         key = split_heads(self.k_proj(key), self.heads)
-        cells = len(key_places.cos)
-        turned = rotate(key[:, :, :cells], key_places)
+        grids = key[:, :, :cells].unflatten(2, (-1, len(places.cos))).flatten(1, 2)
+        turned = rotate(grids, places).unflatten(1, (self.heads, -1)).flatten(2, 3)
         key = turned if cells == key.shape[2] else torch.cat([turned, key[:, :, cells:]], 2)
         return self.o_proj(self._average(query, key, value, mask))
 
@@ -123,7 +122,7 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
         """Look around, remember, think."""
         image = per_object(self.look_around(image, rotary), len(memory.keys))
         x = self.layer_norm2(image)
-        recalled = self.cross_attn_image(x, memory.keys, memory.values, rotary, memory.rotary, memory.mask)
+        recalled = self.cross_attn_image(x, memory.keys, memory.values, rotary, memory.cells, memory.mask)
         image = image + self.dropout(recalled)
         inner = self.dropout(self.activation(self.linear1(self.layer_norm3(image))))
         return image + self.dropout(self.linear2(inner))
@@ -131,7 +130,7 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
     def look_around(self, image: Float[Tensor, "r N C"], rotary: RotaryTable) -> Float[Tensor, "r N C"]:
         """Cells look at each other; in the first layer once for all objects."""
         x = self.layer_norm1(image)
-        return image + self.dropout(self.self_attn(x, x, x, rotary, rotary))
+        return image + self.dropout(self.self_attn(x, x, x, rotary, x.shape[1]))
 
 
 class MemoryAttention(nn.Module):
@@ -152,7 +151,7 @@ class MemoryAttention(nn.Module):
         head = channels // config.memory_attention_num_attention_heads
         theta = (config.rope_parameters or {})["rope_theta"]
         rotary = rotary_table(side, side, head, theta, image)
-        image, read = image + _POSITION_SHARE * positions, Read.of(memory, rotary)
+        image, read = image + _POSITION_SHARE * positions, Read.of(memory)
         for layer in self.layers:
             image = layer(image, read, rotary)
         return self.layer_norm(image)

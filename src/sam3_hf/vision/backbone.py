@@ -168,7 +168,7 @@ class Sam3ViTModel(Sam3PreTrainedModel):
         grid = self.layer_norm(grid)
         side, window = grid.shape[1], self.config.window_size
         cut = Windows(window, side, in_order=not in_rows and side % window == 0 and side**2 >= _MANY)
-        whole = RotaryTable(*(cut.arrange(angles[None])[0] for angles in self._rotary(side, grid)))
+        whole = self._rotary(side, grid).arranged(lambda angles: cut.arrange(angles[None])[0])
         ways = {0: (whole, Windows(side, side, in_order=True)), window: (self._rotary(window, grid), cut)}
         tokens = cut.arrange(grid.flatten(1, 2))
         for layer, kind in zip(self.layers, self.windows, strict=True):
