@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sam3_hf.ops.tables import kept_table
+
 
 class FourierPositions(nn.Module):
     """Positions at the frequencies that the checkpoint holds."""
@@ -26,6 +28,7 @@ class FourierPositions(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.positional_embedding.dtype)
 
 
+@kept_table
 def cell_centres(size: tuple[int, int], like: Tensor) -> Float[Tensor, "H W 2"]:
     """(x, y) of every cell centre of a grid of `size` (height, width) in 0..1, float32, on the device of `like`."""
     y, x = ((torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / n for n in size)

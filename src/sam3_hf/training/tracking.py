@@ -79,7 +79,7 @@ class TrackerLearner(nn.Module):
         """
         self._check(pixel_values, image_index, labels)
         chance = torch.Generator().manual_seed(seed)
-        frames = self._look(pixel_values, image_index)
+        frames = self.look(pixel_values, image_index)
         loss = tracking_loss(Rehearsal(self.tracker, self.plan, labels, chance).run(frames), self.weights)
         return {"loss": loss.total, "loss_dict": loss.terms}
 
@@ -87,8 +87,10 @@ class TrackerLearner(nn.Module):
     def _vision(self) -> Any:
         return self.tracker.vision_encoder
 
-    def _look(self, pixel_values: Tensor, image_index: Tensor) -> list[ImageLevels]:
-        """Every frame as the tracker reads it, once for each object."""
+    def look(
+        self, pixel_values: Float[Tensor, "B T 3 S S"], image_index: Int[Tensor, "R"]
+    ) -> list[ImageLevels]:
+        """Every frame as the tracker reads it, once for each object; gradients go as far as the neck."""
         with torch.no_grad():
             look: Any = self.tracker.get_vision_features
             parts = pixel_values.flatten(0, 1).split(self.images_at_once)
