@@ -20,10 +20,10 @@ class MuonAndAdamW(Optimizer):
         matrices = [each for name, each in learning.items() if each.ndim == 2 and ".layers." in name]
         taken = {id(each) for each in matrices}
         others = [each for each in learning.values() if id(each) not in taken]
-        self.parts = [
-            Muon(matrices, lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-            AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.99)),
-        ]
+        self.parts: list[Optimizer] = [AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.99))]
+        if matrices:
+            muon = Muon(matrices, lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            self.parts.insert(0, muon)
         super().__init__([{"params": matrices}, {"params": others}], {"lr": rate})
         # The parts step with the rates that a schedule sets here.
         self.param_groups = [group for part in self.parts for group in part.param_groups]

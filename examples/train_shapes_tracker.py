@@ -3,8 +3,9 @@
     torchrun --nproc_per_node 2 examples/train_shapes_tracker.py OUTPUT --detector FOLDER
 
 First clicks on stills, then corrections too, then short clips, then longer ones; all are drawn by the seeded generator
-and seen once. OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and
-`Sam3VideoModel`. The same command goes on with a run that was killed.
+and seen once. Two more lessons, to know objects again where they met others, are left out unless `--steps` asks for them.
+OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`. The same
+command goes on with a run that was killed.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from shapes_lessons import EveryShapeToo, Pointer
 from shapes_optimizer import MuonAndAdamW
+from shapes_recognition import Recaller, Recognizer, graft, grown
 from train_shapes import halve, is_first_process, wait_for_all
 
 from sam3_hf import (
@@ -40,6 +42,10 @@ from sam3_hf.training.tracking_measures import MeasureTracking
 from sam3_hf.training.trainer import Sam3Trainer
 
 _MEMORY_WIDTH = 16
+# What a lesson is learned through, beside the learner itself.
+_THROUGH: dict[str, Any] = {"point": Pointer, "recognize": Recognizer, "recall": Recaller}
+# Clips that say how the looks of objects are to be read from memories.
+_LOOKED_AT = 60
 # Standard deviation of the maps that the tracker reads.
 _SPREAD = 0.5
 # From nothing, and on small objects, the original's share of the dice term would teach empty masks for long.
@@ -112,8 +118,8 @@ class Lesson(NamedTuple):
 
 
 def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Lesson]:
-    """Pointing, being corrected, following, and following for longer with masks of the input's own resolution."""
-    first, stills, short, long = options.steps
+    """Pointing, being corrected, following, following for longer with masks of the input's own resolution; looks."""
+    first, stills, short, long, looks, again = options.steps
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
@@ -123,6 +129,8 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
         Lesson("stills", pictures[1], corrected, 1, stills, rate, coarse),
         Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, rate / 2, coarse),
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, rate / 2, images.size),
+        Lesson("recognize", ShapesClips(15, 10_000_000, frames=6), following, 6, looks, rate, coarse),
+        Lesson("recall", ShapesClips(16, 10_000_000, frames=16), following, 8, again, rate / 2, images.size),
     ]
 
 
@@ -142,7 +150,7 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
         per_device_eval_batch_size=options.images,
         dataloader_num_workers=options.workers,
         logging_steps=min(100, max(lesson.steps // 4, 1)),
-        eval_strategy="no" if lesson.name == "point" else "steps",
+        eval_strategy="no" if lesson.name in ("point", "recognize") else "steps",
         eval_steps=min(1000, lesson.steps),
         save_steps=500,
         save_total_limit=2,
@@ -155,12 +163,12 @@ def arguments(lesson: Lesson, options: argparse.Namespace) -> Sam3TrainingArgume
     )
 
 
-def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, lesson: Lesson, options: Any) -> None:
-    """One lesson, from its start or from its last checkpoint."""
+def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, lesson: Lesson, options: Any) -> Any:
+    """One lesson, from its start or from its last checkpoint; returns the tracker with what it was taught through."""
     held_out = WithObjects(ShapesDataset(1011, options.held_out))
     clips = ShapesClips(1012, options.held_out // 4, frames=12) if lesson.frames > 1 else ()
     learner: Any = TrackerLearner(tracker, lesson.plan, _WEIGHTS)
-    learner = Pointer(learner) if lesson.name == "point" else learner
+    learner = _THROUGH[lesson.name](learner) if lesson.name in _THROUGH else learner
     trainer = Sam3Trainer(
         learner,
         arguments(lesson, options),
@@ -171,6 +179,17 @@ def teach(tracker: Sam3TrackerVideoModel, processor: Sam3TrackerVideoProcessor, 
         measure=MeasureTracking(processor, also=clips),
     )
     trainer.train(resume_from_checkpoint=any((options.output / lesson.name).glob("checkpoint-*")))
+    return learner
+
+
+def with_looks(recognizer: Recognizer, processor: Sam3TrackerVideoProcessor, options: Any) -> Sam3TrackerVideoModel:
+    """The tracker of a recognizer, whose memory is wider now and knows how objects look."""
+    tracker = grown(recognizer.tracker.cpu())
+    collate = TrackingCollator(processor.image_processor, options.objects, 2, processor.image_processor.mask_size)
+    clips = WithObjects(ShapesClips(17, _LOOKED_AT, frames=3))
+    batches = [collate([clips[number + n] for n in range(4)]) for number in range(0, _LOOKED_AT, 4)]
+    graft(tracker.eval(), _MEMORY_WIDTH, recognizer.cpu().eval().read, batches)
+    return tracker
 
 
 def main() -> None:
@@ -184,9 +203,9 @@ def main() -> None:
     parser.add_argument(
         "--steps",
         type=int,
-        nargs=4,
-        default=(900, 1_500, 2_500, 2_200),
-        metavar=("POINT", "STILLS", "CLIPS", "LONG"),
+        nargs=6,
+        default=(900, 1_500, 2_500, 2_200, 0, 0),
+        metavar=("POINT", "STILLS", "CLIPS", "LONG", "RECOGNIZE", "RECALL"),
     )
     parser.add_argument("--rate", type=float, default=7.5e-4)
     parser.add_argument("--held-out", type=int, default=48, help="stills to measure with, and four times fewer clips")
@@ -199,11 +218,12 @@ def main() -> None:
     detector = Sam3Model.from_pretrained(options.detector)
     processor = Sam3Processor.from_pretrained(options.detector)
     tracker, tracking = small_tracker(detector), Sam3TrackerVideoProcessor(processor.image_processor)
-    for lesson in lessons(options, processor.image_processor):
+    for lesson in (each for each in lessons(options, processor.image_processor) if each.steps):
         done = options.output / lesson.name
         if not (done / "model.safetensors").is_file():
-            teach(tracker, tracking, lesson, options)
+            taught = teach(tracker, tracking, lesson, options)
             if is_first_process():
+                tracker = with_looks(taught, tracking, options) if lesson.name == "recognize" else tracker
                 tracker.save_pretrained(done)
                 tracking.save_pretrained(done)
             wait_for_all()

@@ -78,6 +78,6 @@ def test_objects_in_groups_recall_what_they_recall_together(monkeypatch: pytest.
 
     objects = [recalled(frames) for frames in (1, 3, 2)]
     with torch.no_grad():
-        together = tracker._remind(patches, objects)
+        together = tracker.remind(patches, objects)
         monkeypatch.setattr(rows, "_AT_ONCE", 1)
-        torch.testing.assert_close(tracker._remind(patches, objects), together, **SAME_MODEL)
+        torch.testing.assert_close(tracker.remind(patches, objects), together, **SAME_MODEL)

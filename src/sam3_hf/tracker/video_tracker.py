@@ -167,7 +167,7 @@ class VideoTracker(nn.Module):
         empty = [number for number, each in enumerate(recalled) if not each.memories]
         if empty:
             raise ValueError(f"Banks {empty} remember nothing that frame {visit.frame_index} could look at.")
-        informed = image._replace(patches=self._remind(image.patches, recalled))
+        informed = image._replace(patches=self.remind(image.patches, recalled))
         if hint is not None:
             return self._answer(informed, hint, self._is_ambiguous(hint.clicks.labels.shape[1]))
         nothing = self._nothing_said(len(informed.patches), image)
@@ -213,7 +213,7 @@ class VideoTracker(nn.Module):
         height, width = image.patches.shape[2:]
         return resize_smoothly(scaled, (_READ * height, _READ * width)).to(image.patches.dtype)
 
-    def _remind(self, patches: Float[Tensor, "B C H W"], recalled: Sequence[Recalled]) -> Float[Tensor, "R C H W"]:
+    def remind(self, patches: Float[Tensor, "B C H W"], recalled: Sequence[Recalled]) -> Float[Tensor, "R C H W"]:
         """The image as the memory of each object lets it see it."""
         height, width = patches.shape[2:]
         places = to_tokens(grid_positions((height, width), patches.shape[1], patches))

@@ -87,9 +87,7 @@ class TrackerLearner(nn.Module):
     def _vision(self) -> Any:
         return self.tracker.vision_encoder
 
-    def look(
-        self, pixel_values: Float[Tensor, "B T 3 S S"], image_index: Int[Tensor, "R"]
-    ) -> list[ImageLevels]:
+    def look(self, pixel_values: Float[Tensor, "B T 3 S S"], image_index: Int[Tensor, "R"]) -> list[ImageLevels]:
         """Every frame as the tracker reads it, once for each object; gradients go as far as the neck."""
         with torch.no_grad():
             look: Any = self.tracker.get_vision_features
