@@ -3,9 +3,9 @@
     torchrun --nproc_per_node 2 examples/train_shapes_tracker.py OUTPUT --detector FOLDER
 
 First clicks on stills, then corrections too, then short clips, then longer ones; all are drawn by the seeded generator
-and seen once. Two more lessons, to know objects again where they met others, are left out unless `--steps` asks for them.
-OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`. The same
-command goes on with a run that was killed.
+and seen once. Two more lessons, to know objects again where they met others, are left out unless `--steps` asks for
+them. OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`.
+The same command goes on with a run that was killed.
 """
 
 import argparse
