@@ -43,14 +43,14 @@ GPU_TABLES = {
     "gpu-one": f"{ON_GPU} --parts forward,vision --against transformers --rounds 10",
     "gpu-graphs": f"{ON_GPU} --parts forward --compile-mode reduce-overhead --against transformers --rounds 20",
     "gpu-compiled": f"{ON_GPU} --parts forward --compile --against transformers --rounds 20",
-    "gpu-throughput": f"{ON_GPU} --batch 1,8 --prompts 1,16 --rounds 3",
+    "gpu-throughput": f"{ON_GPU} --batch 1,8 --prompts 1,16 --rounds 2 --against transformers",
     "gpu-clicks": "python benchmarks/click.py --device cuda --dtype bfloat16 --rounds 9",
-    "gpu-video": "python benchmarks/video.py --size full --device cuda --dtype bfloat16 --objects 1 4 16 64 --frames 3",
+    "gpu-video": "python benchmarks/video.py --size full --device cuda --dtype bfloat16 --objects 1 16 64 --frames 3",
     "gpu-rate": "python benchmarks/video.py --rate --size full --device cuda --dtype bfloat16 --objects 5 --frames 12",
     "gpu-rate-compiled": "python benchmarks/video.py --rate --compile default --size full --device cuda "
     "--dtype bfloat16 --objects 5 --frames 12",
     "gpu-rate-graphs": "python benchmarks/video.py --rate --compile reduce-overhead --size full --device cuda "
-    "--dtype bfloat16 --objects 5 --frames 12",
+    "--dtype bfloat16 --objects 5 --frames 20 --sessions concept",
 }
 
 

@@ -97,20 +97,21 @@ def test_clicks_equal_the_original(name: str) -> None:
         torch.testing.assert_close(getattr(outputs, key)[0].cpu(), expected[key], rtol=0, atol=tolerance, msg=key)
 
 
-def test_many_prompts_need_memory_in_proportion_to_their_masks() -> None:
+def test_many_prompts_a_few_at_a_time_need_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     model, side = shapes(dtype=torch.bfloat16).cuda(), 192
     pixels = torch.randn(1, 3, side, side, device="cuda", dtype=torch.bfloat16)
     text = Sam3Processor.from_pretrained(embedded("shapes"))(text=["red circle"] * 64, return_tensors="pt").to("cuda")
+    texts = {name: text[name] for name in ("input_ids", "attention_mask")}
+    index = torch.zeros(64, dtype=torch.long, device="cuda")
     peaks = []
-    for prompts in (64, 32, 64):  # the first one warms up
+    for rows in (64, 64, 8):  # the first one warms up
+        monkeypatch.setattr("sam3_hf.ops.products._ON_GPU", rows)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        index = torch.zeros(prompts, dtype=torch.long, device="cuda")
         with torch.inference_mode():
-            texts = {name: text[name][:prompts] for name in ("input_ids", "attention_mask")}
             model(pixel_values=pixels, image_index=index, **texts)
         peaks.append(torch.cuda.max_memory_allocated() - before)
-    assert peaks[2] < 2.1 * peaks[1]
+    assert peaks[2] < 0.8 * peaks[1]
 
 
 def test_objects_are_followed_as_on_a_cpu() -> None:

@@ -33,14 +33,16 @@ def kept_table(make: Callable[..., _Table]) -> Callable[..., _Table]:
         key = (*sizes, like.device, like.dtype)
         # In order of use.
         found = tables.pop(key, None)
-        if found is None:
-            # Also of use where gradients are wanted later.
-            with torch.inference_mode(False), torch.no_grad():
-                found = make(*sizes, like)
+        if found is not None:
+            tables[key] = found
+            return found
+        # Also of use where gradients are wanted later.
+        with torch.inference_mode(False), torch.no_grad():
+            found = make(*sizes, like)
         if sum(part.nbytes for part in tree_leaves(found) if isinstance(part, Tensor)) <= _LARGEST:
             tables[key] = found
             while len(tables) > _MOST:
-                del tables[next(iter(tables))]
+                tables.pop(next(iter(tables)), None)
         return found
 
     return table
