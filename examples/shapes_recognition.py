@@ -11,6 +11,7 @@ that it reads, nothing large told them apart. The linear heads are thrown away, 
 import copy
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam3_hf import Sam3TrackerVideoModel
+from sam3_hf.losses.tracking import tracking_loss
 from sam3_hf.ops.tokens import to_grid, to_tokens
 from sam3_hf.tracker.mask_decoder import ImageLevels
 from sam3_hf.training.initialization import initialize_tracker
-from sam3_hf.training.rehearsal import overheard
+from sam3_hf.training.rehearsal import Rehearsal, overheard
 from sam3_hf.training.tracking import TrackerLearner
 from sam3_hf.video.memory_selection import Visit, recall
 from sam3_hf.video.state import FrameMemory, MemoryBank
@@ -33,6 +35,8 @@ _LOOKS, _WIDER = 32, 64
 _KEPT, _SHARP = 0.1, 12.0
 # What equal looks add to the product of a query and a key, of which attention takes an eighth.
 _SAME = 12.0
+# Shares of the steps of "recall" that are stills, and that are about memory attention alone.
+_STILLS, _RECALLED = 0.33, 0.12
 # Share of objects some of whose memories are those of another one.
 _WRONG = 0.35
 # Logits of a mask that is there, and of one that is not.
@@ -91,11 +95,12 @@ def told_apart(
 
 
 class Recaller(nn.Module):
-    """Lesson "recall": rehearsals, and in between frames on which a linear head marks what memory attention found."""
+    """Lesson "recall": rehearsals; between them stills, and frames on which a linear head marks what memory recalls."""
 
-    def __init__(self, learner: TrackerLearner, share: float = 0.35) -> None:
+    def __init__(self, learner: TrackerLearner) -> None:
         super().__init__()
-        self.learner, self.share = learner, share
+        self.learner = learner
+        self.corrected = replace(learner.plan, steps=learner.plan.steps + 1)
         width = learner.tracker.no_object_pointer.shape[1]
         self.mark = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, FINE * FINE))
 
@@ -107,7 +112,13 @@ class Recaller(nn.Module):
     def forward(self, pixel_values: Tensor, image_index: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Any]:
         """The learner's loss; or how well objects are marked, and that none claims the cells of another."""
         chance = torch.Generator().manual_seed(seed)
-        if torch.rand((), generator=chance) >= self.share:
+        kind = float(torch.rand((), generator=chance))
+        if kind < _STILLS:
+            pictures, rows, masks = as_stills(pixel_values, image_index, labels)
+            answers = Rehearsal(self.tracker, self.corrected, masks, chance).run(self.learner.look(pictures, rows))
+            loss = tracking_loss(answers, self.learner.weights)
+            return {"loss": loss.total, "loss_dict": {f"still_{name}": term for name, term in loss.terms.items()}}
+        if kind >= _STILLS + _RECALLED:
             return self.learner(pixel_values, image_index, labels, seed)
         # An object has to be seen on the first frame; the others come in any order.
         order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.randperm(labels.shape[1] - 1, generator=chance)])
@@ -145,6 +156,15 @@ class Recaller(nn.Module):
         goals = covered(truth.unsqueeze(1), logits.shape[-1])[:, 0]
         terms = marks(logits, goals)
         return {"mark": terms["mark"], "dice": terms["dice"], "apart": claimed(logits, goals, image_index)}
+
+
+def as_stills(
+    pixel_values: Float[Tensor, "B T 3 S S"], image_index: Int[Tensor, "R"], labels: Bool[Tensor, "R T H W"]
+) -> tuple[Float[Tensor, "K 1 3 S S"], Int[Tensor, "r"], Bool[Tensor, "r 1 H W"]]:
+    """The first and the last frame of every clip, each with the objects that are seen on it."""
+    pictures, masks = pixel_values[:, [0, -1]], labels[:, [0, -1]]
+    rows, end = masks.flatten(2).any(2).nonzero(as_tuple=True)
+    return pictures.flatten(0, 1).unsqueeze(1), 2 * image_index[rows] + end, masks[rows, end].unsqueeze(1)
 
 
 def claimed(

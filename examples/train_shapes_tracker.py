@@ -2,9 +2,9 @@
 
     torchrun --nproc_per_node 2 examples/train_shapes_tracker.py OUTPUT --detector FOLDER
 
-First clicks on stills, then corrections too, then short clips, then longer ones; all are drawn by the seeded generator
-and seen once. Two more lessons, to know objects again where they met others, are left out unless `--steps` asks for
-them. OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`.
+First clicks on stills, then corrections too, then short clips, then longer ones, then how objects look, and at last
+clips in which they hide and come back; all are drawn by the seeded generator and seen once. OUTPUT/shapes is one
+checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`.
 The same command goes on with a run that was killed.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from shapes_lessons import EveryShapeToo, Pointer
+from shapes_meetings import Meetings
 from shapes_optimizer import MuonAndAdamW
 from shapes_recognition import Recaller, Recognizer, graft, grown
 from train_shapes import halve, is_first_process, wait_for_all
@@ -123,6 +124,7 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
+    meetings = Meetings(ShapesClips(16, 10_000_000, frames=16), frames=8, objects=options.objects)
     rate, coarse = options.rate, images.mask_size
     return [
         Lesson("point", pictures[0], pointing, 1, first, 2 * rate, coarse),
@@ -130,7 +132,7 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
         Lesson("clips", ShapesClips(12, 10_000_000, frames=8), following, 4, short, rate / 2, coarse),
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, rate / 2, images.size),
         Lesson("recognize", ShapesClips(15, 10_000_000, frames=6), following, 6, looks, rate, coarse),
-        Lesson("recall", ShapesClips(16, 10_000_000, frames=16), following, 8, again, rate / 2, images.size),
+        Lesson("recall", meetings, following, 8, again, rate / 2, images.size),
     ]
 
 
@@ -204,7 +206,7 @@ def main() -> None:
         "--steps",
         type=int,
         nargs=6,
-        default=(900, 1_500, 2_500, 2_200, 0, 0),
+        default=(900, 1_500, 2_500, 2_200, 600, 3_500),
         metavar=("POINT", "STILLS", "CLIPS", "LONG", "RECOGNIZE", "RECALL"),
     )
     parser.add_argument("--rate", type=float, default=7.5e-4)
