@@ -26,7 +26,7 @@ PANELS = {
     "stills": ("eval_iou_1", "eval_iou_3", "eval_iou_box"),
     "clips": ("eval_jf_click", "eval_jf_mask"),
     "long_clips": ("eval_jf_click", "eval_jf_mask"),
-    "recognize": ("known", "hit"),
+    "recognize": ("hit",),
     "recall": ("loss_dice", "still_loss_dice", "recall_dice"),
 }
 _NO_FIGURES = ("epoch", "step", "total_flos")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from PIL import Image
 from torch.utils.data import Dataset
 
 from sam3_hf.datasets.examples import ClipExample
@@ -52,21 +51,19 @@ class Meetings(Dataset):
     def __getitem__(self, index: int) -> ClipExample:
         """A stretch of a clip; that of a clip without objects has none."""
         chance = np.random.default_rng([self.clips.seed, index])
-        shots = list(self.clips.film(index).shots())
-        visible = np.stack([shot.visible for shot in shots])
-        stretch = any_stretch(visible, self.frames, chance)
-        shown = np.flatnonzero(visible[stretch.frames[0]] > 0)
-        weight = stretch.worth[shown] + _ANY_OBJECT
+        clip = self.clips[index]
+        frames, values = any_stretch(clip.visible, self.frames, chance)
+        shown = np.flatnonzero(clip.visible[frames[0]] > 0)
+        weight = values[shown] + _ANY_OBJECT
         count = min(self.objects, len(shown))
         some = np.sort(chance.choice(shown, count, replace=False, p=weight / weight.sum())) if count else shown
-        taken = [shots[number] for number in stretch.frames]
         return ClipExample(
-            frames=tuple(Image.fromarray(shot.pixels) for shot in taken),
-            object_ids=some + 1,
-            masks=np.stack([shot.ids for shot in taken])[:, None] == (some + 1).astype(np.uint8)[:, None, None],
-            visible=visible[stretch.frames][:, some],
+            frames=tuple(clip.frames[number] for number in frames),
+            object_ids=clip.object_ids[some],
+            masks=clip.masks[frames][:, some],
+            visible=clip.visible[frames][:, some],
             prompts=(),
-            clip_id=index,
+            clip_id=clip.clip_id,
         )
 
 
