@@ -89,6 +89,8 @@ _DETECTOR: dict[str, Any] = {
     "detr_decoder_config": _PART | {"num_queries": 20},
     "mask_decoder_config": {"hidden_size": 128, "num_attention_heads": 2},
 }
+# With random weights half of all frames would count as too bad to be looked at, which transformers does not ask.
+_MEMORY = {"use_memory_selection": False}
 # Nothing that was found goes again, so that the number of objects stays what it is.
 _RULES = {
     "hotstart_delay": 0,
@@ -111,11 +113,11 @@ def pair(kind: str, size: str, device: torch.device, dtype: torch.dtype) -> Pair
     """Both models of a kind of session."""
     tiny = size == "tiny"
     if kind == "tracker":
-        config: Any = Sam3TrackerVideoConfig(**(_TRACKER if tiny else {}))
+        config: Any = Sam3TrackerVideoConfig(**(_TRACKER if tiny else {}), **_MEMORY)
         their_config: Any = transformers.Sam3TrackerVideoConfig.from_dict(_with_side(config.to_dict()))
         classes = (Sam3TrackerVideoModel, transformers.Sam3TrackerVideoModel)
     else:
-        parts = {"detector_config": _DETECTOR, "tracker_config": _TRACKER} if tiny else {}
+        parts = {"detector_config": _DETECTOR if tiny else {}, "tracker_config": (_TRACKER if tiny else {}) | _MEMORY}
         config = Sam3VideoConfig(**parts, **_RULES)
         values = config.to_dict()
         values["detector_config"] = transformers.Sam3Config.from_dict(values["detector_config"])

@@ -32,6 +32,12 @@ def test_a_product_is_bent_in_one_step(shape: tuple[int, ...]) -> None:
     assert not fuses_gelu(inputs, weight)  # only a GPU does it itself
 
 
+def test_a_small_product_does_not_wait_for_onednn() -> None:
+    inputs, weight = torch.randn(8, 128), torch.randn(128, 128)
+    with torch.no_grad():
+        assert linear(inputs, weight).equal(F.linear(inputs, weight))
+
+
 def test_gradients_are_those_of_a_linear_layer() -> None:
     layer, inputs = Linear(6, 4), torch.randn(3, 6, requires_grad=True)
     layer(inputs).sum().backward()

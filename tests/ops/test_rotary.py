@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sam3_hf.ops import rotary
 from sam3_hf.ops.rotary import rotary_table, rotate
 
 
@@ -43,3 +44,13 @@ def test_half_precision_is_turned_in_full() -> None:
     table = rotary_table(6, 6, 16, 10000.0, heads)
     assert table.cos.dtype == torch.float32
     assert rotate(heads, table).equal(rotate(heads.float(), table).bfloat16())
+
+
+@pytest.mark.parametrize("room", [100, 3 * 36 * 16, 2 * 3 * 36 * 16, 10**6])
+def test_rows_are_turned_in_parts_or_together(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = torch.randn(5, 3, 36, 16)
+    table = rotary_table(6, 6, 16, 10000.0, heads)
+    expected = rotate(heads, table)
+    monkeypatch.setattr(rotary, "_AT_ONCE", room)
+    with torch.no_grad():
+        assert rotate(heads, table).equal(expected)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from tests.support.memories import frame_memory
 
+from sam3_hf.tracker.memory_attention import Read
 from sam3_hf.tracker.memory_tokens import distance_positions, in_groups, memory_tokens
 from sam3_hf.video.memory_selection import Recalled
 
@@ -32,6 +33,19 @@ def test_a_memory_is_told_its_age_and_a_pointer_its_distance() -> None:
     tokens = memory_tokens([recalled(1, 2, 2)], AGES, lambda d: d[:, None].expand(-1, 4), IMAGE)
     torch.testing.assert_close(tokens.cell_positions[:, 9:] - tokens.cell_positions[:, :9], torch.ones(1, 9, 4))
     torch.testing.assert_close(tokens.pointer_positions[0, :, 0], torch.tensor([0, 0, 1 / 15, 1 / 15]))
+
+
+def test_banks_share_positions_where_they_agree() -> None:
+    alike = memory_tokens([recalled(2, 3, 2), recalled(1, 3, 2)], AGES, lambda d: d[:, None].expand(-1, 4), IMAGE)
+    assert len(alike.cell_positions) == len(alike.pointer_positions) == 1
+    # The same frames, and pointers of other distances.
+    other = recalled(1, 3, 2)._replace(distances=[4, 9])
+    mixed = memory_tokens([recalled(2, 3, 2), other], AGES, lambda d: d[:, None].expand(-1, 4), IMAGE)
+    assert (len(mixed.cell_positions), len(mixed.pointer_positions)) == (1, 3)
+    torch.testing.assert_close(mixed.pointer_positions[:, ::2, 0], torch.tensor([[0, 1], [0, 1], [4, 9]]) / 15)
+    keys = Read.of(mixed).keys
+    assert keys.shape == (3, 31, 4)
+    torch.testing.assert_close(keys[0], Read.of(alike).keys[0])
 
 
 def test_distances_are_sines_then_cosines() -> None:

@@ -16,11 +16,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+# A product of so few multiplications is over before oneDNN has begun: of a token or a hundred, with a small weight.
+_SMALL = 2**21
+
 
 def linear(
     inputs: Float[Tensor, "*B D"], weight: Float[Tensor, "E D"], bias: Float[Tensor, " E"] | None = None
 ) -> Float[Tensor, "*B E"]:
-    """`F.linear`, by oneDNN where it can."""
+    """`F.linear`, by oneDNN where it can and where there is enough to do."""
+    if torch.compiler.is_compiling() or inputs.numel() * len(weight) <= _SMALL:
+        return F.linear(inputs, weight, bias)
     if onednn_computes(inputs, weight) and (bias is None or bias.dtype == inputs.dtype):
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
     return F.linear(inputs, weight, bias)

@@ -65,9 +65,9 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
     if torch.is_grad_enabled() or heads.device.type != "cpu":
         return _turned(heads, turn).to(heads.dtype)
     output = torch.empty_like(heads)
-    parts = -(-heads[0].numel() // _AT_ONCE)
-    for row, into in zip(heads, output, strict=True):
-        for part in zip(row.chunk(parts, 1), turn.chunk(parts), into.chunk(parts, 1), strict=True):
+    parts, rows = -(-heads[0].numel() // _AT_ONCE), max(_AT_ONCE // heads[0].numel(), 1)
+    for some, into in zip(heads.split(rows), output.split(rows), strict=True):
+        for part in zip(some.chunk(parts, 2), turn.chunk(parts), into.chunk(parts, 2), strict=True):
             part[2].copy_(_turned(*part[:2]))
     return output
 

@@ -20,8 +20,9 @@ BACKEND = "tiled"
 
 # Logits of one tile: about 6 MB in float32.
 _TILE = 1_500_000
-# With fewer queries or keys, a head is not worth calls of its own.
+# With fewer queries or keys, a head is not worth calls of its own, unless there is much to multiply all the same.
 _LEAST = 192
+_MUCH = 2**24
 
 
 class GridBias(NamedTuple):
@@ -37,7 +38,10 @@ class GridBias(NamedTuple):
 
 def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N E"]) -> bool:
     """Whether `tiled_attention` computes this, and at a profit."""
-    return min(query.shape[2], key.shape[2]) >= _LEAST and onednn_computes(query, key, value)
+    if not onednn_computes(query, key, value):
+        return False
+    queries, keys, channels = query.shape[2], *key.shape[2:]
+    return min(queries, keys) >= _LEAST or queries * keys * channels >= _MUCH
 
 
 def tiled_attention(

@@ -28,16 +28,16 @@ class MemoryTokens(NamedTuple):
 
     Attributes:
         cells: Frames one after the other, each of the size of the image.
-        cell_positions: Where each cell is, and how long ago its frame was.
+        cell_positions: Where each cell is, and how long ago its frame was; a single row where all objects agree.
         pointers: Tokens of object pointers.
-        pointer_positions: How long ago each pointer was made.
+        pointer_positions: How long ago each pointer was made, likewise.
         valid: Which of all these are real, cells first; `None` where all are.
     """
 
     cells: Float[Tensor, "R S m"]
-    cell_positions: Float[Tensor, "R S m"]
+    cell_positions: Float[Tensor, "#R S m"]
     pointers: Float[Tensor, "R P m"]
-    pointer_positions: Float[Tensor, "R P m"]
+    pointer_positions: Float[Tensor, "#R P m"]
     valid: Bool[Tensor, "R M"] | None
 
 
@@ -53,7 +53,9 @@ class Read(NamedTuple):
     def of(cls, memory: MemoryTokens) -> "Read":
         """Join cells and pointers."""
         values = torch.cat([memory.cells, memory.pointers], 1)
-        keys = values + torch.cat([memory.cell_positions, memory.pointer_positions], 1)
+        positions = (memory.cell_positions, memory.pointer_positions)
+        rows = max(map(len, positions))
+        keys = values + torch.cat([part.expand(rows, -1, -1) for part in positions], 1)
         mask = None if memory.valid is None else padding_mask(memory.valid)
         return cls(keys, values, memory.cells.shape[1], mask)
 

@@ -33,16 +33,29 @@ def memory_tokens(
         encode_distance: Makes positions [n, m] of distances [n] of pointers.
         like: The image, for device, type and grid.
     """
-    size = (like.shape[2], like.shape[3])
+    size, width = (like.shape[2], like.shape[3]), ages.shape[-1]
     # One grid of places for every age.
-    aged = to_tokens(grid_positions(size, ages.shape[-1], like)) + ages[:, 0]
+    aged = to_tokens(grid_positions(size, width, like)) + ages[:, 0]
+
     # Banks that look equally far back share their positions.
-    places_of = cache(lambda *ages: torch.cat([aged[age : age + 1] for age in ages], 1))
-    times_of = cache(lambda *distances: encode_distance(torch.tensor(distances).to(like.device, non_blocking=True)))
+    @cache
+    def places_of(*ages: int) -> Tensor:
+        return torch.cat([aged[age : age + 1] for age in ages], 1)
+
+    @cache
+    def times_of(tokens: int, *distances: float) -> Tensor:
+        if not distances:
+            return like.new_zeros(1, 0, width)
+        times = encode_distance(torch.tensor(distances).to(like.device, non_blocking=True)).to(like.dtype)
+        return times.repeat_interleave(tokens // len(distances), 0).unsqueeze(0)
+
     cells = [_cells(each, like) for each in recalled]
-    places = [places_of(*each.ages).expand_as(part) for each, part in zip(recalled, cells, strict=True)]
-    pointers = [_pointers(each, ages.shape[-1], like) for each in recalled]
-    times = [_times(each, part, times_of) for each, part in zip(recalled, pointers, strict=True)]
+    places = [places_of(*each.ages) for each in recalled]
+    pointers = [_pointers(each, width, like) for each in recalled]
+    times = [
+        times_of(part.shape[1], *(distance / each.span for distance in each.distances))
+        for each, part in zip(recalled, pointers, strict=True)
+    ]
     longest = max(part.shape[1] for part in cells), max(part.shape[1] for part in pointers)
     lengths = [(part.shape[1], tokens.shape[1]) for part, tokens in zip(cells, pointers, strict=True)]
     valid = None
@@ -51,9 +64,9 @@ def memory_tokens(
         valid = valid.to(like.device, non_blocking=True)
     return MemoryTokens(
         cells=_padded(cells, longest[0]),
-        cell_positions=_padded(places, longest[0]),
+        cell_positions=_agreed(places, cells, longest[0]),
         pointers=_padded(pointers, longest[1]),
-        pointer_positions=_padded(times, longest[1]),
+        pointer_positions=_agreed(times, pointers, longest[1]),
         valid=valid,
     )
 
@@ -106,20 +119,20 @@ def _pointers(recalled: Recalled, width: int, like: Float[Tensor, "B C H W"]) ->
     return stacked.to(like.dtype).unflatten(-1, (-1, width)).flatten(1, 2)
 
 
-def _times(
-    recalled: Recalled, pieces: Float[Tensor, "K P m"], times_of: Callable[..., Tensor]
-) -> Float[Tensor, "K P m"]:
-    """How long ago each pointer of a bank was made, as positions of its pieces."""
-    if not recalled.pointing:
-        return pieces
-    times = times_of(*(distance / recalled.span for distance in recalled.distances)).to(pieces.dtype)
-    return times.repeat_interleave(pieces.shape[1] // len(times), 0).expand_as(pieces)
-
-
 def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tensor:
     """Which tokens of a bank are real."""
     real = [torch.arange(most) < count for count, most in zip(length, longest, strict=True)]
     return torch.cat(real).expand(rows, -1)
+
+
+def _agreed(
+    positions: Sequence[Float[Tensor, "1 _ m"]], tokens: Sequence[Tensor], length: int
+) -> Float[Tensor, "#R _ m"]:
+    """Positions of the tokens of all banks: a single row where they share them, a row per object elsewhere."""
+    if all(part is positions[0] for part in positions):
+        return positions[0]
+    rows = [part.expand(len(own), -1, -1) for part, own in zip(positions, tokens, strict=True)]
+    return _padded(rows, length)
 
 
 def _padded(parts: Sequence[Tensor], length: int) -> Tensor:
