@@ -28,6 +28,7 @@ PANELS = {
     "long_clips": ("eval_jf_click", "eval_jf_mask"),
     "recognize": ("hit",),
     "recall": ("loss_dice", "still_loss_dice", "recall_dice"),
+    "long_recall": ("loss_dice", "still_loss_dice", "recall_dice"),
 }
 _NO_FIGURES = ("epoch", "step", "total_flos")
 

@@ -95,7 +95,7 @@ def told_apart(
 
 
 class Recaller(nn.Module):
-    """Lesson "recall": rehearsals; between them stills, and frames on which a linear head marks what memory recalls."""
+    """The last lessons: rehearsals; between them stills, and frames on which a head marks what memory recalls."""
 
     def __init__(self, learner: TrackerLearner) -> None:
         super().__init__()

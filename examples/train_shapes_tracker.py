@@ -3,8 +3,9 @@
     torchrun --nproc_per_node 2 examples/train_shapes_tracker.py OUTPUT --detector FOLDER
 
 First clicks on stills, then corrections too, then short clips, then longer ones, then how objects look, and at last
-clips in which they hide and come back; all are drawn by the seeded generator and seen once. OUTPUT/shapes is one
-checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and `Sam3VideoModel`.
+clips in which they hide and come back, first short and then longer ones; all are drawn by the seeded generator and
+seen once. OUTPUT/shapes is one checkpoint for `Sam3Model`, `Sam3TrackerModel`, `Sam3TrackerVideoModel` and
+`Sam3VideoModel`.
 The same command goes on with a run that was killed.
 """
 
@@ -44,7 +45,7 @@ from sam3_hf.training.trainer import Sam3Trainer
 
 _MEMORY_WIDTH = 16
 # What a lesson is learned through, beside the learner itself.
-_THROUGH: dict[str, Any] = {"point": Pointer, "recognize": Recognizer, "recall": Recaller}
+_THROUGH: dict[str, Any] = {"point": Pointer, "recognize": Recognizer, "recall": Recaller, "long_recall": Recaller}
 # Clips that say how the looks of objects are to be read from memories.
 _LOOKED_AT = 60
 # Standard deviation of the maps that the tracker reads.
@@ -120,11 +121,12 @@ class Lesson(NamedTuple):
 
 def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Lesson]:
     """Pointing, being corrected, following, following for longer with masks of the input's own resolution; looks."""
-    first, stills, short, long, looks, again = options.steps
+    first, stills, short, long, looks, again, longer = options.steps
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
-    meetings = Meetings(ShapesClips(16, 10_000_000, frames=16), frames=8, objects=options.objects)
+    clips = [ShapesClips(seed, 10_000_000, frames=16) for seed in (16, 18)]
+    meetings, longer_ones = (Meetings(each, n, options.objects) for each, n in zip(clips, (8, 12), strict=True))
     rate, coarse = options.rate, images.mask_size
     return [
         Lesson("point", pictures[0], pointing, 1, first, 2 * rate, coarse),
@@ -133,6 +135,7 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
         Lesson("long_clips", ShapesClips(13, 10_000_000, frames=12), following, 8, long, rate / 2, images.size),
         Lesson("recognize", ShapesClips(15, 10_000_000, frames=6), following, 6, looks, rate, coarse),
         Lesson("recall", meetings, following, 8, again, rate / 2, images.size),
+        Lesson("long_recall", longer_ones, following, 12, longer, 0.4 * rate, images.size),
     ]
 
 
@@ -205,9 +208,9 @@ def main() -> None:
     parser.add_argument(
         "--steps",
         type=int,
-        nargs=6,
-        default=(900, 1_500, 2_500, 2_200, 600, 3_500),
-        metavar=("POINT", "STILLS", "CLIPS", "LONG", "RECOGNIZE", "RECALL"),
+        nargs=7,
+        default=(900, 1_500, 2_500, 2_200, 600, 3_500, 2_000),
+        metavar=("POINT", "STILLS", "CLIPS", "LONG", "RECOGNIZE", "RECALL", "LONG_RECALL"),
     )
     parser.add_argument("--rate", type=float, default=7.5e-4)
     parser.add_argument("--held-out", type=int, default=48, help="stills to measure with, and four times fewer clips")

@@ -13,7 +13,7 @@ from sam3_hf import Sam3Model, Sam3Processor, Sam3TrackerVideoModel, Sam3VideoMo
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ("look", "read", "find", "sharpen", "apart", "outline", "alike")
-TRACKER_LESSONS = ("point", "stills", "clips", "long_clips", "recognize", "recall")
+TRACKER_LESSONS = ("point", "stills", "clips", "long_clips", "recognize", "recall", "long_recall")
 
 MEASURED = ("--clips", "2", "--frames", "4", "--stills", "2")
 
@@ -56,13 +56,13 @@ def test_a_run_goes_on_where_it_was_left(detector: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_tracker_is_taught_and_joined(detector: Path, tmp_path: Path) -> None:
-    few = ("--images", "2", "--answers", "2", "--steps", *["2"] * 6, "--held-out", "4")
+    few = ("--images", "2", "--answers", "2", "--steps", *["2"] * 7, "--held-out", "4")
     _run([sys.executable], "examples/train_shapes_tracker.py", tmp_path, "--detector", detector / "shapes", *few)
     assert {path.name for path in tmp_path.iterdir()} == {*TRACKER_LESSONS, "shapes"}
     said = _run([sys.executable], "examples/measure_shapes_tracker.py", "--model", tmp_path / "shapes", *MEASURED)
     assert all(name in said for name in ("iou_1", "J&F, shown by a click", "pHOTA"))
     both = Sam3VideoModel.from_pretrained(tmp_path / "shapes")
-    before, alone = (Sam3TrackerVideoModel.from_pretrained(tmp_path / name) for name in ("long_clips", "recall"))
+    before, alone = (Sam3TrackerVideoModel.from_pretrained(tmp_path / name) for name in ("long_clips", "long_recall"))
     widths = [each.config.memory_encoder_output_channels for each in (before, alone, both.tracker_model)]
     assert widths == [16, 64, 64]
     name = "mask_decoder.transformer.layers.0.mlp.proj_in.weight"
