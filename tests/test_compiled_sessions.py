@@ -70,7 +70,8 @@ def objects_compiled(**options: Any) -> int:
 
     seen = []
     for compiled in (False, True):
-        model, session = golden.tracker(), golden.session()
+        # Memories in bfloat16 would round the last digits, in which both differ, to another number now and then.
+        model, session = golden.tracker(), golden.session(memory_dtype=torch.float32)
         if compiled:
             model.compile(**options)
             assert_compiled(model.vision_encoder, model.memory_attention, model.memory_encoder, model.mask_decoder)
