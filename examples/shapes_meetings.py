@@ -1,4 +1,4 @@
-"""Clips of the embedded model's last lesson: cut to where objects hide, leave, and come back.
+"""Clips of the embedded model's last lessons: cut to where objects hide, leave, and come back.
 
 film -> how much of every object is seen on every frame -> frames, one after the other or every other one
                                                         -> objects that hide most, and at times one that does not

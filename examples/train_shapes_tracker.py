@@ -125,8 +125,8 @@ def lessons(options: argparse.Namespace, images: Sam3ImageProcessor) -> list[Les
     pointing, corrected = RehearsalPlan(steps=1), RehearsalPlan(steps=options.answers)
     following = RehearsalPlan(steps=max(options.answers // 2, 2))
     pictures = [EveryShapeToo(ShapesDataset(seed, 10_000_000, 1, 256, easy=0.3)) for seed in (14, 11)]
-    clips = [ShapesClips(seed, 10_000_000, frames=16) for seed in (16, 18)]
-    meetings, longer_ones = (Meetings(each, n, options.objects) for each, n in zip(clips, (8, 12), strict=True))
+    meetings = Meetings(ShapesClips(16, 10_000_000, frames=16), frames=8, objects=options.objects)
+    longer_ones = Meetings(ShapesClips(18, 10_000_000, frames=16), frames=12, objects=options.objects)
     rate, coarse = options.rate, images.mask_size
     return [
         Lesson("point", pictures[0], pointing, 1, first, 2 * rate, coarse),

@@ -1,8 +1,11 @@
+from unittest import mock
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from sam3_hf.layers.linear import Linear
+from sam3_hf.ops import products
 from sam3_hf.ops.products import by_row, fuses_gelu, linear, linear_gelu, onednn_computes, paired
 
 ONEDNN = torch.backends.mkldnn.is_available()
@@ -32,10 +35,13 @@ def test_a_product_is_bent_in_one_step(shape: tuple[int, ...]) -> None:
     assert not fuses_gelu(inputs, weight)  # only a GPU does it itself
 
 
-def test_a_small_product_does_not_wait_for_onednn() -> None:
-    inputs, weight = torch.randn(8, 128), torch.randn(128, 128)
-    with torch.no_grad():
-        assert linear(inputs, weight).equal(F.linear(inputs, weight))
+@pytest.mark.parametrize(("rows", "asked"), [(8, False), (256, True)])
+def test_a_small_product_does_not_wait_for_onednn(rows: int, asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    computes = mock.Mock(return_value=False)
+    monkeypatch.setattr(products, "onednn_computes", computes)
+    inputs, weight = torch.randn(rows, 128), torch.randn(128, 128)
+    assert linear(inputs, weight).equal(F.linear(inputs, weight))
+    assert computes.called == asked
 
 
 def test_gradients_are_those_of_a_linear_layer() -> None:
