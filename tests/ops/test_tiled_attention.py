@@ -21,14 +21,14 @@ def heads(request: pytest.FixtureRequest) -> tuple[torch.Tensor, torch.Tensor, t
     return tuple((2 * torch.randn(2, length, 3, 16)).to(request.param).transpose(1, 2) for length in lengths)
 
 
-def check(heads: tuple[torch.Tensor, ...], mask: object = None) -> None:
+def check(heads: tuple[torch.Tensor, ...], mask: object = None, scaling: float = 0.25) -> None:
     """Against `scaled_dot_product_attention`, and both against float64: ours may not be the worse one in bfloat16."""
     dense = mask.dense() if isinstance(mask, GridBias) else mask
     exact = GridBias(*(term.double() for term in mask)).dense() if isinstance(mask, GridBias) else mask
     exact = exact.double() if exact is not None and exact.is_floating_point() else exact
-    truth = F.scaled_dot_product_attention(*(each.double() for each in heads), exact)
-    sdpa = F.scaled_dot_product_attention(*heads, dense)
-    ours = tiled_attention(*heads, mask, 0.25).transpose(1, 2)
+    truth = F.scaled_dot_product_attention(*(each.double() for each in heads), exact, scale=scaling)
+    sdpa = F.scaled_dot_product_attention(*heads, dense, scale=scaling)
+    ours = tiled_attention(*heads, mask, scaling).transpose(1, 2)
     assert ours.dtype == heads[0].dtype
     rounding = torch.finfo(ours.dtype).eps
     torch.testing.assert_close(ours, sdpa, rtol=8 * rounding, atol=64 * rounding)
@@ -37,7 +37,7 @@ def check(heads: tuple[torch.Tensor, ...], mask: object = None) -> None:
 
 
 def test_tiles_agree_with_sdpa(heads: tuple[torch.Tensor, ...]) -> None:
-    check(heads)
+    check(heads, scaling=0.3)  # by a power of two, bfloat16 takes another road, which has tests of its own
 
 
 def test_tiles_agree_with_sdpa_under_a_mask_and_a_bias(heads: tuple[torch.Tensor, ...]) -> None:

@@ -2,8 +2,9 @@
 
 query [B, K, Q, D], key [B, K, N, D], value [B, K, N, E] -> output [B, Q, K, E]
 
-All of it is float32 inside, in every dtype: no less exact than `scaled_dot_product_attention`, which in bfloat16 rounds
-the weights, and faster, because its products are large enough to run at full speed.
+In float32, and under a mask or a bias, all of it is float32 inside. In bfloat16 that is no less exact than
+`scaled_dot_product_attention`, which rounds the weights, and faster, because its products are large enough to run at
+full speed. In bfloat16 without a mask, softmax is part of the product (`shifted_softmax`), which is faster still.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sam3_hf.ops.products import linear, onednn_computes
+from sam3_hf.ops.shifted_softmax import ShiftedHead, shifted_heads, takes_shift
 
 # The name by which models ask for it.
 BACKEND = "tiled"
 
 # Logits of one tile: about 6 MB in float32.
 _TILE = 1_500_000
+# Queries of a tile at least where softmax is part of the product, which holds half as many bytes.
+_QUERIES = 160
 # With fewer queries or keys, a head is not worth calls of its own, unless there is much to multiply all the same.
 _LEAST = 192
 _MUCH = 2**24
@@ -55,22 +59,47 @@ def tiled_attention(
     batch, heads, queries = query.shape[:3]
     output = query.new_empty(batch, queries, heads, value.shape[-1])
     looks = [each.expand(batch, heads, queries, -1) for each in _terms(mask)]
+    is_shifted = mask is None and takes_shift(query, scaling)
     for row in range(batch):
+        shifted = shifted_heads(query[row], key[row], scaling) if is_shifted else [None] * heads
         for head in range(heads):
-            keys = key[row, head].float().contiguous()
-            # Channels are the rows of a weight; nothing is moved.
-            values = value[row, head].float().contiguous().t()
-            for tile in _tiles(queries, len(keys)):
-                logits = linear(query[row, head, tile].float() * scaling, keys)
-                _look(logits, *(each[row, head, tile] for each in looks))
-                weights = torch.softmax(logits, -1, out=logits)
-                output[row, tile, head] = linear(weights, values)
+            terms = [each[row, head] for each in looks]
+            whole = (query[row, head], key[row, head], value[row, head])
+            _attend(*whole, terms, scaling, shifted[head], output[row, :, head])
     return output
 
 
-def _tiles(queries: int, keys: int) -> Iterator[slice]:
-    """Ranges of queries, as even as they can be."""
-    count = -(-queries * keys // _TILE)
+def _attend(
+    query: Float[Tensor, "Q D"],
+    key: Float[Tensor, "N D"],
+    value: Float[Tensor, "N E"],
+    terms: list[Tensor],
+    scaling: float,
+    shifted: ShiftedHead | None,
+    into: Float[Tensor, "Q E"],
+) -> None:
+    """Write what the queries of one head read; tiles that cannot be shifted are computed in float32."""
+    # Shifted keys are other numbers, and these are rarely read.
+    keys, values = key if shifted else key.float().contiguous(), value.float().contiguous()
+    for tile in _tiles(len(query), len(keys), _QUERIES if shifted else 1):
+        if shifted is None or not shifted.average(tile, values, into[tile]):
+            into[tile] = _average(query[tile].float() * scaling, keys.float(), values, *(each[tile] for each in terms))
+
+
+def _average(
+    query: Float[Tensor, "q D"], keys: Float[Tensor, "N D"], values: Float[Tensor, "N E"], *terms: Tensor
+) -> Float[Tensor, "q E"]:
+    """What a tile of scaled queries reads, in float32."""
+    logits = linear(query, keys)
+    _look(logits, *terms)
+    weights = torch.softmax(logits, -1, out=logits)
+    # Channels are the rows of a weight; nothing is moved.
+    return linear(weights, values.t())
+
+
+def _tiles(queries: int, keys: int, least: int) -> Iterator[slice]:
+    """Ranges of queries, as even as they can be, of at least so many."""
+    count = -(-queries // max(_TILE // keys, least))
     edges = [queries * number // count for number in range(count + 1)]
     return map(slice, edges, edges[1:])
 
