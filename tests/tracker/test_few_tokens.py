@@ -57,3 +57,21 @@ def test_many_tokens_another_backend_and_several_objects_take_the_plain_road(
         attention.config._attn_implementation = "sdpa"
         attention(TOKENS, CELLS, CELLS)
     assert plainly.call_count == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_cells_of_several_objects_are_told_as_in_plain_attention(
+    dtype: torch.dtype, attention: ObjectAttention, plainly: mock.Mock
+) -> None:
+    cells, tokens = torch.randn(3, 80, 16), torch.randn(3, 4, 16)
+    valid = torch.tensor([[True, True, True, True], [True, False, True, True], [True, True, False, False]])
+    inputs = [cells, tokens + 1, tokens, valid[:, None, None]]
+    expected = attention(*inputs).output.detach()
+    assert plainly.call_count == 1
+    with torch.no_grad():
+        attention.to(dtype)
+        found = attention(*(each.to(dtype) for each in inputs[:3]), inputs[3]).output
+    assert plainly.call_count == 1
+    assert found.dtype == dtype
+    tolerance = SAME_MODEL if dtype == torch.float32 else {"atol": 2**-6, "rtol": 2**-6}
+    torch.testing.assert_close(found.float(), expected, **tolerance)

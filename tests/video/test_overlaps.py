@@ -24,6 +24,19 @@ def test_objects_of_different_phrases_hide_nothing_of_each_other() -> None:
     assert without_hidden(logits, list(range(len(logits)))).equal(logits)
 
 
+def test_groups_are_judged_each_on_its_own_and_may_be_none() -> None:
+    logits = array("function.shrinkage.input")[:, 0]
+    both = without_hidden(logits.repeat(2, 1, 1), [0] * len(logits) + [1] * len(logits))
+    assert both.equal(array("function.shrinkage.output")[:, 0].repeat(2, 1, 1))
+    assert without_hidden(logits[:0], []).shape == logits[:0].shape
+
+
+def test_of_equal_logits_the_first_keeps_the_pixel() -> None:
+    logits = torch.ones(3, 2, 2)
+    assert without_overlap(logits).equal(torch.tensor([1.0, -10, -10])[:, None, None].expand(3, 2, 2))
+    assert without_hidden(logits, [0, 0, 0]).equal(without_overlap(logits))
+
+
 def test_contested_pixels_go_to_the_best_score() -> None:
     masks, scores = array("function.shrinkage.input")[:, 0] > 0, array("function.object_non_overlap.scores")[:, 0]
     kept = without_contested(masks, scores, [0] * len(masks))

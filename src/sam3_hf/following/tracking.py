@@ -86,7 +86,7 @@ def memorize_found(
     large = F.interpolate(masks.unsqueeze(1), (side, side), mode="bilinear", align_corners=False)
     large = without_hidden(large[:, 0], groups).unsqueeze(1)
     # Parity: what counts is whether there are pixels, not how sure the tracker is.
-    present = (large > 0).flatten(1).any(1, keepdim=True)
+    present = large.flatten(1).amax(1, keepdim=True) > 0
     return tracker.memorize(sight.image, large, torch.where(present, _PRESENT, _ABSENT), side=side)
 
 

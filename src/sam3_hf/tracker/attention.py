@@ -11,7 +11,7 @@ from sam3_hf.layers.attention import Attended, attend, split_heads
 from sam3_hf.layers.linear import Linear
 from sam3_hf.ops.products import onednn_computes
 from sam3_hf.ops.tiled_attention import BACKEND
-from sam3_hf.tracker.few_tokens import Projections, cells_are_told, tokens_see
+from sam3_hf.tracker.few_tokens import Projections, cells_are_told, tokens_see, told_by_few
 from sam3_hf.tracker.rows import per_object
 
 # So many cells, for each head of each token, are worth a road of their own.
@@ -50,8 +50,18 @@ class ObjectAttention(Projections):
         query = per_object(split_heads(self.q_proj(query), self.heads), rows)
         key = per_object(split_heads(self.k_proj(key), self.heads), rows)
         value = per_object(split_heads(self.v_proj(value), self.heads), rows)
+        if mask is not None and self._meets_few(query, key):
+            return Attended(self.o_proj(told_by_few(query, key, value, mask, self.scaling)), None)
         attended = attend(self, query, key, value, mask)
         return Attended(self.o_proj(attended.output), attended.weights)
+
+    def _meets_few(self, query: Float[Tensor, "R K N D"], key: Float[Tensor, "R K T D"]) -> bool:
+        """Whether cells look at so few tokens that they are better told by them."""
+        return _MANY * key.shape[2] <= query.shape[2] and self._is_plain() and onednn_computes(query, key)
+
+    def _is_plain(self) -> bool:
+        """Whether attention is left to us."""
+        return self.config._attn_implementation in (None, BACKEND)
 
     def _is_lopsided(self, tokens: Float[Tensor, "t T C"], cells: Float[Tensor, "c N C"], rows: int) -> bool:
         """Whether one object has so few tokens for so many cells that only tokens should be projected."""
@@ -59,7 +69,5 @@ class ObjectAttention(Projections):
         suits = rows == 1 and few <= cells.shape[2] and _MANY * few <= cells.shape[1]
         projections = (self.q_proj, self.k_proj, self.v_proj, self.o_proj)
         # Adapters and quantization put something else in their place, which has to be asked itself.
-        plain = self.config._attn_implementation in (None, BACKEND) and all(
-            type(each) is Linear for each in projections
-        )
+        plain = self._is_plain() and all(type(each) is Linear for each in projections)
         return suits and plain and onednn_computes(tokens, cells, *(each.weight for each in projections))

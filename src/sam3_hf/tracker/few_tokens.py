@@ -6,6 +6,9 @@ with 8 tokens of 8 heads it takes half of the products, and no projection of an 
 
 tokens [T, C], cells [N, C] -> what the tokens see [T, C]
 cells [N, C], tokens [T, C] -> what the cells are told [N, C]
+
+Several objects have no cells in common, once they were told something; theirs are projected, and meet tokens head by
+head: query [R, K, N, D], key and value [R, K, T, D] -> what the cells are told [R, N, C]
 """
 
 from typing import Any
@@ -60,6 +63,23 @@ def cells_are_told(
     told = split_heads(attention.v_proj(values)[None], heads)[0]  # [K, T, D]
     answers = (told @ attention.o_proj.weight.t().unflatten(0, (heads, -1))).flatten(0, 1)  # [K*T, C]
     return linear(weights.t().contiguous(), answers.t(), attention.o_proj.bias)
+
+
+def told_by_few(
+    query: Float[Tensor, "R K N D"],
+    key: Float[Tensor, "R K T D"],
+    value: Float[Tensor, "R K T D"],
+    valid: Bool[Tensor, "R 1 1 T"],
+    scaling: float,
+) -> Float[Tensor, "R N C"]:
+    """Attention of many cells to few tokens, in float32, with the cells in the rows of memory.
+
+    Softmax over tokens then goes along whole rows; over the few numbers of each cell it would take most of the time.
+    """
+    logits = (key.float() * scaling) @ query.float().transpose(2, 3)  # [R, K, T, N]
+    weights = logits.masked_fill_(~valid.transpose(2, 3), -torch.inf).softmax(2)
+    told = value.float().transpose(2, 3) @ weights  # [R, K, D, N]
+    return told.flatten(1, 2).transpose(1, 2).to(query.dtype)
 
 
 def _rows_of(projection: Any, heads: int) -> Float[Tensor, "K D C"]:

@@ -32,16 +32,22 @@ def without_overlap(logits: Float[Tensor, "N H W"]) -> Float[Tensor, "N H W"]:
     if len(logits) < 2:
         return logits
     numbers = torch.arange(len(logits), device=logits.device)[:, None, None]
-    return torch.where(logits.argmax(0) == numbers, logits, logits.clamp(max=GIVEN_UP))
+    return torch.where(logits.max(0).indices == numbers, logits, logits.clamp(max=GIVEN_UP))
 
 
 def without_hidden(logits: Float[Tensor, "N H W"], groups: Sequence[int]) -> Float[Tensor, "N H W"]:
     """Erase objects that others of their group cover almost wholly; the others stay as they are, overlaps included."""
-    erased = logits.clone()
-    for group in set(groups):
-        rows = on_device([row for row, other in enumerate(groups) if other == group], logits)
-        erased[rows] = _without_hidden(logits[rows])
-    return erased
+    if not len(logits):
+        return logits
+    if len(set(groups)) == 1:
+        hidden = _are_hidden(logits)
+    else:
+        hidden = torch.empty(len(logits), dtype=torch.bool, device=logits.device)
+        for group in set(groups):
+            rows = on_device([row for row, other in enumerate(groups) if other == group], logits)
+            hidden[rows] = _are_hidden(logits[rows])
+    most = torch.where(hidden, GIVEN_UP, torch.inf).to(logits.dtype)
+    return torch.minimum(logits, most[:, None, None])
 
 
 def without_contested(
@@ -58,8 +64,9 @@ def without_contested(
     return kept
 
 
-def _without_hidden(logits: Float[Tensor, "N H W"]) -> Float[Tensor, "N H W"]:
+def _are_hidden(logits: Float[Tensor, "N H W"]) -> Bool[Tensor, "N"]:
+    """Whether others have the higher logit on most of an object's pixels; of equal ones the first has it."""
     area = (logits > 0).sum((1, 2))
-    kept = (without_overlap(logits) > 0).sum((1, 2))
-    hidden = kept / area.clamp(min=1) < _KEPT_SHARE
-    return torch.where(hidden[:, None, None], logits.clamp(max=GIVEN_UP), logits)
+    highest, owner = logits.flatten(1).max(0)
+    kept = torch.zeros_like(area).scatter_add_(0, owner, (highest > 0).to(area.dtype))
+    return kept / area.clamp(min=1) < _KEPT_SHARE
