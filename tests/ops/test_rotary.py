@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sam3_hf.ops import rotary
-from sam3_hf.ops.rotary import rotary_table, rotate
+from sam3_hf.ops.rotary import rotary_table, rotate, rotate_in_place, rotates_in_place
 
 
 def complex_reference(heads: torch.Tensor, side: int, reference: int) -> torch.Tensor:
@@ -54,3 +54,14 @@ def test_rows_are_turned_in_parts_or_together(room: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(rotary, "_AT_ONCE", room)
     with torch.no_grad():
         assert rotate(heads, table).equal(expected)
+
+
+def test_heads_are_turned_in_place_where_nothing_asks_for_gradients() -> None:
+    whole = torch.randn(2, 1, 40, 16)
+    table = rotary_table(6, 6, 16, 10000.0, whole)
+    expected = torch.cat([rotate(whole[:, :, :36], table), whole[:, :, 36:]], 2)
+    assert not rotates_in_place(whole)
+    with torch.no_grad():
+        assert rotates_in_place(whole)
+        rotate_in_place(whole[:, :, :36], table)
+    assert whole.equal(expected)

@@ -61,15 +61,35 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
         first, second = heads.float().unflatten(-1, (-1, 2)).unbind(-1)
         turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
-    turn = torch.complex(table.cos, table.sin) if table.turn is None else table.turn
     if torch.is_grad_enabled() or heads.device.type != "cpu":
-        return _turned(heads, turn).to(heads.dtype)
+        return _turned(heads, _turn_of(table)).to(heads.dtype)
     output = torch.empty_like(heads)
+    _turn_into(output, heads, table)
+    return output
+
+
+def rotates_in_place(heads: Float[Tensor, "B K N D"]) -> bool:
+    """Whether `rotate_in_place` may be used, and saves time: on a CPU without gradients or graphs."""
+    return heads.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+def rotate_in_place(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None:
+    """Write what `rotate` returns over `heads`."""
+    _turn_into(heads, heads, table)
+
+
+def _turn_into(output: Float[Tensor, "B K N D"], heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None:
+    """Turn a part after the other, so that what is made on the way stays small."""
+    turn = _turn_of(table)
     parts, rows = -(-heads[0].numel() // _AT_ONCE), max(_AT_ONCE // heads[0].numel(), 1)
     for some, into in zip(heads.split(rows), output.split(rows), strict=True):
         for part in zip(some.chunk(parts, 2), turn.chunk(parts), into.chunk(parts, 2), strict=True):
             part[2].copy_(_turned(*part[:2]))
-    return output
+
+
+def _turn_of(table: RotaryTable) -> Tensor:
+    """Cosine and sine as one complex number each."""
+    return torch.complex(table.cos, table.sin) if table.turn is None else table.turn
 
 
 def _turned(heads: Float[Tensor, "*B N D"], turn: Tensor) -> Float[Tensor, "*B N D"]:

@@ -15,7 +15,7 @@ from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
 from sam3_hf.layers.attention import attend, padding_mask, split_heads, takes_narrow_values
 from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
-from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate
+from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate, rotate_in_place, rotates_in_place
 from sam3_hf.ops.tiled_attention import BACKEND
 from sam3_hf.tracker.rows import per_object
 
@@ -90,8 +90,11 @@ class RotaryAttention(nn.Module):
         query = rotate(split_heads(self.q_proj(query), self.heads), places)
         key = split_heads(self.k_proj(key), self.heads)
         grids = key[:, :, :cells].unflatten(2, (-1, len(places.cos))).flatten(1, 2)
-        turned = rotate(grids, places).unflatten(1, (self.heads, -1)).flatten(2, 3)
-        key = turned if cells == key.shape[2] else torch.cat([turned, key[:, :, cells:]], 2)
+        if self.heads == 1 and rotates_in_place(key):
+            rotate_in_place(grids, places)  # of one head, grids are a view of its keys
+        else:
+            turned = rotate(grids, places).unflatten(1, (self.heads, -1)).flatten(2, 3)
+            key = turned if cells == key.shape[2] else torch.cat([turned, key[:, :, cells:]], 2)
         return self.o_proj(self._average(query, key, value, mask))
 
     def _average(
