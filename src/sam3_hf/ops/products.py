@@ -24,7 +24,7 @@ def linear(
     inputs: Float[Tensor, "*B D"], weight: Float[Tensor, "E D"], bias: Float[Tensor, " E"] | None = None
 ) -> Float[Tensor, "*B E"]:
     """`F.linear`, by oneDNN where it can and where there is enough to do."""
-    if torch.compiler.is_compiling() or inputs.numel() * len(weight) <= _SMALL:
+    if torch.compiler.is_compiling() or inputs.numel() * weight.shape[0] <= _SMALL:
         return F.linear(inputs, weight, bias)
     if onednn_computes(inputs, weight) and (bias is None or bias.dtype == inputs.dtype):
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
@@ -70,16 +70,18 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 def onednn_computes(*factors: Tensor) -> bool:
     """Whether oneDNN can multiply these: nothing here asks for a gradient, a graph or another precision."""
-    inputs = factors[0]
+    dtype = factors[0].dtype
+    for each in factors:
+        if type(each) not in _PLAIN or not each.is_cpu or each.dtype != dtype:
+            return False
     return (
-        all(type(each) in _PLAIN and each.device.type == "cpu" and each.dtype == inputs.dtype for each in factors)
-        and inputs.numel() > 0
+        factors[0].numel() > 0
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.enabled
-        and inputs.dtype in _dtypes()
+        and dtype in _dtypes()
     )
 
 

@@ -63,6 +63,8 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
     if torch.is_grad_enabled() or heads.device.type != "cpu":
         return _turned(heads, _turn_of(table)).to(heads.dtype)
+    if heads.numel() <= _AT_ONCE and heads.dtype == torch.float32:
+        return _turned(heads, _turn_of(table))
     output = torch.empty_like(heads)
     _turn_into(output, heads, table)
     return output
@@ -81,6 +83,9 @@ def rotate_in_place(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None
 def _turn_into(output: Float[Tensor, "B K N D"], heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None:
     """Turn a part after the other, so that what is made on the way stays small."""
     turn = _turn_of(table)
+    if heads.numel() <= _AT_ONCE:
+        output.copy_(_turned(heads, turn))
+        return
     parts, rows = -(-heads[0].numel() // _AT_ONCE), max(_AT_ONCE // heads[0].numel(), 1)
     for some, into in zip(heads.split(rows), output.split(rows), strict=True):
         for part in zip(some.chunk(parts, 2), turn.chunk(parts), into.chunk(parts, 2), strict=True):

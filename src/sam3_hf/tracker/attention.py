@@ -66,8 +66,9 @@ class ObjectAttention(Projections):
     def _is_lopsided(self, tokens: Float[Tensor, "t T C"], cells: Float[Tensor, "c N C"], rows: int) -> bool:
         """Whether one object has so few tokens for so many cells that only tokens should be projected."""
         few = self.heads * tokens.shape[1]
-        suits = rows == 1 and few <= cells.shape[2] and _MANY * few <= cells.shape[1]
+        if rows > 1 or few > cells.shape[2] or _MANY * few > cells.shape[1] or not self._is_plain():
+            return False
         projections = (self.q_proj, self.k_proj, self.v_proj, self.o_proj)
         # Adapters and quantization put something else in their place, which has to be asked itself.
-        plain = self._is_plain() and all(type(each) is Linear for each in projections)
-        return suits and plain and onednn_computes(tokens, cells, *(each.weight for each in projections))
+        plain = all(type(each) is Linear for each in projections)
+        return plain and onednn_computes(tokens, cells, *(each.weight for each in projections))

@@ -20,6 +20,8 @@ _AT_ONCE = 500_000
 def per_object(parts: Shaped[Tensor, "B *S"], rows: int) -> Shaped[Tensor, "R *S"]:
     """The part of every object's image; objects of an image are neighbours; a single image is shared, not copied."""
     objects = rows // len(parts)
+    if objects == 1:
+        return parts
     return parts.unsqueeze(1).expand(-1, objects, *parts.shape[1:]).flatten(0, 1)
 
 
