@@ -215,7 +215,7 @@ class Sam3TrackerVideoModel(VideoTracker, Sam3TrackerVideoPreTrainedModel, Sam3T
         if self.vision_encoder is None:
             raise ValueError("This tracker has no vision encoder; load it without remove_vision_encoder.")
         batch = pixels.to(self.device, self.dtype).reshape(1, *pixels.shape[-3:])
-        image = self.see(self.vision_encoder(batch).fpn_hidden_states)
+        image = self.see(self.vision_encoder(batch, coarsest=1.0).fpn_hidden_states)
         return kept(image) if self._has_graphs else image
 
     @torch.inference_mode()

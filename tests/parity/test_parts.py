@@ -84,6 +84,16 @@ def test_neck(models: SimpleNamespace) -> None:
         torch.testing.assert_close(ours, expected, **PART)
 
 
+def test_only_wanted_levels_are_made(models: SimpleNamespace) -> None:
+    encoder = models.ours.vision_encoder
+    every, some = encoder(models.pixels[:1]), encoder(models.pixels[:1], coarsest=1.0)
+    scales = models.ours.config.vision_config.scale_factors
+    assert min(scales) < 1
+    assert len(some.fpn_hidden_states) == len(some.fpn_position_encoding) == sum(scale >= 1 for scale in scales)
+    for level, same in zip(every.fpn_hidden_states, some.fpn_hidden_states, strict=False):
+        assert level.equal(same)
+
+
 def test_text_encoder(models: SimpleNamespace) -> None:
     ids = torch.tensor([[510, 5, 6, 7, 511, 0, 0], [510, 9, 511, 0, 0, 0, 0]])
     mask = ids.ne(0)

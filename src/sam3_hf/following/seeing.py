@@ -50,8 +50,8 @@ class Scene(NamedTuple):
 
 
 def see(parts: Parts, pixel_values: Float[Tensor, "3 S S"]) -> Sight:
-    """Look at a frame."""
-    vision: Any = parts.detector.get_vision_features(pixel_values[None], return_dict=True)  # pyright: ignore
+    """Look at a frame; neither detector nor tracker reads maps that are coarser than the patch grid."""
+    vision: Any = parts.detector.vision_encoder(pixel_values[None], coarsest=1.0, return_dict=True)
     side = math.isqrt(vision.last_hidden_state.shape[1])
-    levels = parts.tracker_neck(to_grid(vision.last_hidden_state, (side, side)))
+    levels = parts.tracker_neck(to_grid(vision.last_hidden_state, (side, side)), coarsest=1.0)
     return Sight(vision, parts.tracker.see(levels))

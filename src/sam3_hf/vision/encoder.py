@@ -45,18 +45,23 @@ class Sam3VisionModel(Sam3PreTrainedModel):
         pixel_values: Float[Tensor, "B c H W"],
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        coarsest: float = 0.0,
     ) -> Sam3VisionEncoderOutput:
-        """Turn images into feature maps; arguments and errors as `Sam3ViTModel.forward`."""
-        return self.pyramid(self.backbone(pixel_values, output_attentions, output_hidden_states))
+        """Turn images into feature maps; arguments and errors as `Sam3ViTModel.forward`.
 
-    def pyramid(self, tokens: Any) -> Sam3VisionEncoderOutput:
+        Maps of a scale below `coarsest` are left out: detector and tracker read none coarser than the patch grid, 1.0.
+        """
+        return self.pyramid(self.backbone(pixel_values, output_attentions, output_hidden_states), coarsest)
+
+    def pyramid(self, tokens: Any, coarsest: float = 0.0) -> Sam3VisionEncoderOutput:
         """This encoder's feature maps, from tokens of its ViT or of another encoder's that shares it.
 
         Args:
             tokens: Has the tokens of square images as `last_hidden_state`; hidden states and attentions are passed on.
+            coarsest: The smallest scale that is wanted.
         """
         side = math.isqrt(tokens.last_hidden_state.shape[1])
-        levels = self.neck(to_grid(tokens.last_hidden_state, (side, side)))
+        levels = self.neck(to_grid(tokens.last_hidden_state, (side, side)), coarsest)
         return Sam3VisionEncoderOutput(
             last_hidden_state=tokens.last_hidden_state,
             fpn_hidden_states=levels,

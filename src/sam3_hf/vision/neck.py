@@ -48,8 +48,10 @@ class Neck(nn.Module):
 
     def __init__(self, config: Sam3VisionConfig) -> None:
         super().__init__()
-        self.fpn_layers = nn.ModuleList(FpnLayer(config, scale) for scale in config.scale_factors)
+        self.scales = tuple(config.scale_factors)
+        self.fpn_layers = nn.ModuleList(FpnLayer(config, scale) for scale in self.scales)
 
-    def forward(self, grid: Float[Tensor, "B C H W"]) -> tuple[Tensor, ...]:
-        """One feature map per scale."""
-        return tuple(layer(grid) for layer in self.fpn_layers)
+    def forward(self, grid: Float[Tensor, "B C H W"], coarsest: float = 0.0) -> tuple[Tensor, ...]:
+        """One feature map per scale that is no coarser than wanted."""
+        layers = zip(self.scales, self.fpn_layers, strict=True)
+        return tuple(layer(grid) for scale, layer in layers if scale >= coarsest)
