@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sam3_hf.ops.positions import TEMPERATURE, grid_positions
+from sam3_hf.ops.rows import joined
 from sam3_hf.ops.tokens import to_tokens
 from sam3_hf.tracker.memory_attention import MemoryTokens
 from sam3_hf.video.memory_selection import Recalled
@@ -137,6 +138,6 @@ def _agreed(
 
 def _padded(parts: Sequence[Tensor], length: int) -> Tensor:
     """Sequences of different lengths as one batch; those of full length are not copied twice."""
-    return torch.cat(
+    return joined(
         [part if part.shape[1] == length else F.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts]
     )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
 from sam3_hf.ops.masks import resize_logits, resize_smoothly
 from sam3_hf.ops.positions import grid_positions
+from sam3_hf.ops.rows import joined
 from sam3_hf.ops.tokens import to_grid, to_tokens
 from sam3_hf.tracker.heads import Mlp
 from sam3_hf.tracker.mask_decoder import ImageLevels, MaskDecoder
@@ -221,7 +222,7 @@ class VideoTracker(nn.Module):
         groups = in_groups(recalled, objects_at_a_time(patches))
         memories = (memory_tokens(some, ages, distances, patches) for some in groups)
         reminded = [self.memory_attention(image, places, memory, height) for memory in memories]
-        return to_grid(torch.cat(reminded), (height, width))
+        return to_grid(joined(reminded), (height, width))
 
     def _encode_distance(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n m"]:
         """How long ago pointers were made, as their positions."""

@@ -50,8 +50,7 @@ def gather(detections: Detections, tracks: Tracks, searched: Collection[int]) ->
         detections.scores,
         tracks.score_logits,
         followed.any(-1).any(-1),
-        mask_iou(found, followed),
-        mask_iou(followed, followed),
+        *mask_iou(torch.cat([found, followed]), followed).split([len(found), len(followed)]),
         _box_iou(detections.boxes_xyxy.float(), _relative_boxes(followed)),
     )
     flat = torch.cat([column.float().flatten() for column in columns]).cpu().numpy()
