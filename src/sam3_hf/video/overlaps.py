@@ -66,7 +66,7 @@ def without_contested(
 
 def _are_hidden(logits: Float[Tensor, "N H W"]) -> Bool[Tensor, "N"]:
     """Whether others have the higher logit on most of an object's pixels; of equal ones the first has it."""
-    area = (logits > 0).sum((1, 2))
+    area = (logits > 0).flatten(1).sum(1, dtype=torch.int32)
     highest, owner = logits.flatten(1).max(0)
     kept = torch.zeros_like(area).scatter_add_(0, owner, (highest > 0).to(area.dtype))
     return kept / area.clamp(min=1) < _KEPT_SHARE
