@@ -41,9 +41,24 @@ def test_tiles_agree_with_sdpa(heads: tuple[torch.Tensor, ...]) -> None:
 
 
 def test_tiles_agree_with_sdpa_under_a_mask_and_a_bias(heads: tuple[torch.Tensor, ...]) -> None:
-    valid = torch.rand(2, 1, 1, HEIGHT * WIDTH) > 0.5
-    check(heads, valid)
+    check(heads, torch.rand(2, 3, 200, HEIGHT * WIDTH) > 0.5)
     check(heads, torch.randn(2, 3, 200, HEIGHT * WIDTH).to(heads[0].dtype))
+
+
+def test_keys_that_no_query_sees_are_left_out(heads: tuple[torch.Tensor, ...]) -> None:
+    valid = torch.rand(2, 1, 1, HEIGHT * WIDTH) > 0.5
+    check(heads, valid, scaling=0.3)
+    query, key, value = heads
+    rows = [
+        tiled_attention(
+            query[row : row + 1], *(part[row : row + 1, :, valid[row, 0, 0]] for part in (key, value)), None, 0.25
+        )
+        for row in range(2)
+    ]
+    assert tiled_attention(query, key, value, valid, 0.25).equal(torch.cat(rows))
+    # Where there is no key to see, all are averaged.
+    none = tiled_attention(query, key, value, torch.zeros_like(valid), 0.25)
+    torch.testing.assert_close(none.float(), value.float().mean(2)[:, None].expand_as(none), atol=2e-2, rtol=2e-2)
 
 
 def test_values_may_be_narrower_than_keys(heads: tuple[torch.Tensor, ...]) -> None:

@@ -2,9 +2,9 @@
 
 query [B, K, Q, D], key [B, K, N, D], value [B, K, N, E] -> output [B, Q, K, E]
 
-In float32, and under a mask or a bias, all of it is float32 inside. In bfloat16 that is no less exact than
+In float32, and under a bias or a mask of pairs, all of it is float32 inside. In bfloat16 that is no less exact than
 `scaled_dot_product_attention`, which rounds the weights, and faster, because its products are large enough to run at
-full speed. In bfloat16 without a mask, softmax is part of the product (`shifted_softmax`), which is faster still.
+full speed. In bfloat16 without these, softmax is part of the product (`shifted_softmax`), which is faster still.
 """
 
 from collections.abc import Iterator
@@ -59,14 +59,31 @@ def tiled_attention(
     batch, heads, queries = query.shape[:3]
     output = query.new_empty(batch, queries, heads, value.shape[-1])
     looks = [each.expand(batch, heads, queries, -1) for each in _terms(mask)]
-    is_shifted = mask is None and takes_shift(query, scaling)
+    hides_keys = isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape[1:3] == (1, 1)
     for row in range(batch):
-        shifted = shifted_heads(query[row], key[row], scaling) if is_shifted else [None] * heads
-        for head in range(heads):
-            terms = [each[row, head] for each in looks]
-            whole = (query[row, head], key[row, head], value[row, head])
-            _attend(*whole, terms, scaling, shifted[head], output[row, :, head])
+        keys, values, terms = key[row], value[row], [each[row] for each in looks]
+        if hides_keys and terms[0][0, 0].any():
+            # What no query may look at is left out, as if it had never been there.
+            seen = terms[0][0, 0]
+            keys, values, terms = keys[:, seen], values[:, seen], []
+        _attend_row(query[row], keys, values, terms, scaling, output[row])
     return output
+
+
+def _attend_row(
+    query: Float[Tensor, "K Q D"],
+    key: Float[Tensor, "K N D"],
+    value: Float[Tensor, "K N E"],
+    terms: list[Tensor],
+    scaling: float,
+    into: Float[Tensor, "Q K E"],
+) -> None:
+    """Write what the queries of all heads read."""
+    is_shifted = not terms and takes_shift(query, scaling)
+    shifted = shifted_heads(query, key, scaling) if is_shifted else [None] * len(query)
+    for head in range(len(query)):
+        own = [term[head] for term in terms]
+        _attend(query[head], key[head], value[head], own, scaling, shifted[head], into[:, head])
 
 
 def _attend(
