@@ -24,6 +24,7 @@ TABLES = {
     "parts": f"{BENCHMARK} {{model}} --dtype bfloat16 --roofline --rounds 2",
     "floor-fp32": f"{BENCHMARK} {{model}} --parts forward --dtype float32 --roofline --rounds 3",
     "throughput": f"{BENCHMARK} {{model}} --dtype bfloat16 --batch 1,2 --prompts 1,4,16 --rounds 0",
+    "precision": "python benchmarks/precision.py {model}",
     "texts": "python benchmarks/texts.py {model}",
     "preprocess": "python benchmarks/preprocess.py",
     "postprocess": "python benchmarks/postprocess.py",
