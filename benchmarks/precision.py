@@ -1,10 +1,11 @@
 """What other precisions change: outputs of `Sam3Model` beside its own in float32, on the same weights and photograph.
 
-    python benchmarks/precision.py [--precisions bfloat16 bfloat16-sdpa int8] [--threads N] [--tiny]
+    python benchmarks/precision.py [--precisions bfloat16 bfloat16-sdpa int8 float16] [--threads N] [--tiny]
 
 Weights are random, of the released size: masks and scores mean nothing, but every layer rounds as it does with trained
 ones. `bfloat16-sdpa` attends by `scaled_dot_product_attention` instead of tiles; `int8` is the ViT in eight bits beside
-float32. Masks are those of all queries, where their logits are positive. Prints a Markdown table.
+float32; `float16` takes long without hardware for it. Masks are those of all queries, where their logits are positive.
+Prints a Markdown table.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from sam3_hf.benchmarking.tables import Table, show
 from sam3_hf.quantization import compare, quantize
 
 PHOTO = Path(__file__).parents[1] / "docs" / "images" / "astronaut.jpg"
+PRECISIONS = ["bfloat16", "bfloat16-sdpa", "int8", "float16"]
 COLUMNS = ("", "logits, largest", "mean", "mask logits, largest", "mean", "mask IoU", "least")
 
 
@@ -50,7 +52,7 @@ def differences(exact: Any, found: Any) -> tuple[str, ...]:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precisions", nargs="+", default=["bfloat16", "bfloat16-sdpa", "int8"])
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:3], choices=PRECISIONS)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()

@@ -22,7 +22,7 @@ def without_gradients():
 
 
 def draw(spread: float, *sizes: int) -> list[torch.Tensor]:
-    """Queries, keys and values of three heads, whose logits spread by 8 * spread ** 2."""
+    """Queries, keys and values of three heads, whose logits spread by spread ** 2."""
     torch.manual_seed(0)
     spreads = (spread, spread, 1.0)
     return [

@@ -61,10 +61,8 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
         first, second = heads.float().unflatten(-1, (-1, 2)).unbind(-1)
         turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
-    if torch.is_grad_enabled() or heads.device.type != "cpu":
+    if not rotates_in_place(heads):
         return _turned(heads, _turn_of(table)).to(heads.dtype)
-    if heads.numel() <= _AT_ONCE and heads.dtype == torch.float32:
-        return _turned(heads, _turn_of(table))
     output = torch.empty_like(heads)
     _turn_into(output, heads, table)
     return output

@@ -66,24 +66,12 @@ def tiled_attention(
             # What no query may look at is left out, as if it had never been there.
             seen = terms[0][0, 0]
             keys, values, terms = keys[:, seen], values[:, seen], []
-        _attend_row(query[row], keys, values, terms, scaling, output[row])
+        is_shifted = not terms and takes_shift(query, scaling)
+        shifted = shifted_heads(query[row], keys, scaling) if is_shifted else [None] * heads
+        for head in range(heads):
+            own = [term[head] for term in terms]
+            _attend(query[row, head], keys[head], values[head], own, scaling, shifted[head], output[row, :, head])
     return output
-
-
-def _attend_row(
-    query: Float[Tensor, "K Q D"],
-    key: Float[Tensor, "K N D"],
-    value: Float[Tensor, "K N E"],
-    terms: list[Tensor],
-    scaling: float,
-    into: Float[Tensor, "Q K E"],
-) -> None:
-    """Write what the queries of all heads read."""
-    is_shifted = not terms and takes_shift(query, scaling)
-    shifted = shifted_heads(query, key, scaling) if is_shifted else [None] * len(query)
-    for head in range(len(query)):
-        own = [term[head] for term in terms]
-        _attend(query[head], key[head], value[head], own, scaling, shifted[head], into[:, head])
 
 
 def _attend(

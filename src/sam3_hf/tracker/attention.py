@@ -14,7 +14,7 @@ from sam3_hf.ops.tiled_attention import BACKEND
 from sam3_hf.tracker.few_tokens import Projections, cells_are_told, tokens_see, told_by_few
 from sam3_hf.tracker.rows import per_object
 
-# So many cells, for each head of each token, are worth a road of their own.
+# So many cells for each token are worth a road of their own; where no cell is projected, for each head of each token.
 _MANY = 8
 
 
