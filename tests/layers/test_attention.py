@@ -10,6 +10,7 @@ from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
 from sam3_hf.layers import attention as attention_module
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.ops.rotary import rotary_table
+from sam3_hf.ops.shifted_softmax import ShiftedHead
 from sam3_hf.ops.tiled_attention import GridBias
 
 
@@ -137,6 +138,45 @@ class TestDefaultBackend:
         expected = attention("eager")(query, other, other, bias.dense()).output
         for output in outputs:
             torch.testing.assert_close(output, expected)
+
+
+@pytest.mark.skipif(
+    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+    reason="this processor multiplies no bfloat16",
+)
+class TestScalingThatIsNoPowerOfTwo:
+    @pytest.fixture
+    def shifted(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        """Whether softmax was part of the product, tile by tile."""
+        tiles: list[bool] = []
+        average = ShiftedHead.average
+        monkeypatch.setattr(ShiftedHead, "average", lambda *given: tiles.append(average(*given)) or tiles[-1])
+        return tiles
+
+    @torch.no_grad()
+    def test_the_product_of_the_queries_takes_what_is_too_much(self, shifted: list[bool]) -> None:
+        tokens = 2 * torch.randn(2, 300, 32).bfloat16()
+        exact = attention("sdpa").double()(*[tokens.double()] * 3).output
+        ours, sdpa = (attention(backend).bfloat16()(tokens, tokens, tokens).output for backend in ("tiled", "sdpa"))
+        assert shifted == [True] * 8
+        assert (ours - exact).abs().mean() <= 1.05 * (sdpa - exact).abs().mean()
+        assert (ours - exact).abs().max() <= 1.25 * (sdpa - exact).abs().max()
+
+    @torch.no_grad()
+    def test_it_does_not_where_another_layer_or_a_mask_is(self, shifted: list[bool]) -> None:
+        layer, tokens = attention("tiled").bfloat16(), torch.randn(1, 300, 32).bfloat16()
+        heard = []
+        handle = layer.q_proj.register_forward_hook(lambda module, inputs, output: heard.append(output))
+        expected = attention("sdpa").bfloat16()(tokens, tokens, tokens).output
+        outputs = [layer(tokens, tokens, tokens).output]
+        handle.remove()
+        layer.q_proj = torch.nn.Sequential(layer.q_proj)
+        outputs.append(layer(tokens, tokens, tokens).output)
+        everything = torch.ones(1, 1, 300, 300, dtype=torch.bool)
+        outputs.append(attention("tiled").bfloat16()(tokens, tokens, tokens, everything).output)
+        assert (shifted, len(heard)) == ([], 1)
+        for output in outputs:
+            torch.testing.assert_close(output, expected, rtol=2**-6, atol=2**-6)
 
 
 def test_one_row_of_queries_or_keys_serves_all() -> None:

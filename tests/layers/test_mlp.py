@@ -46,6 +46,19 @@ def test_some_tokens_at_a_time_give_what_all_at_once_give(monkeypatch: pytest.Mo
     torch.testing.assert_close(parts, whole)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+def test_a_head_takes_some_tokens_at_a_time_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    head, tokens, widths = Head(2, 64, 3).eval(), torch.randn(3, 10, 2), []
+    head.layer1.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape[:-1].numel()))
+    with torch.no_grad():
+        whole = head(tokens)
+        monkeypatch.setattr(mlp, "_CACHED", 8 * 64 * 4)
+        parts = head(tokens)
+    assert widths == [30, 8, 8, 8, 6]
+    torch.testing.assert_close(parts, whole)
+
+
 def test_widening_in_one_step_is_left_where_the_layer_is_more_than_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = FeedForward(Sam3DETREncoderConfig(hidden_size=8, intermediate_size=16, hidden_act="gelu"), 0.0).eval()
     tokens, calls = torch.randn(2, 5, 8), []

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from sam3_hf.layers.linear import Linear
 from sam3_hf.ops import products
-from sam3_hf.ops.products import by_row, fuses_gelu, linear, linear_gelu, onednn_computes, paired
+from sam3_hf.ops.products import by_row, fuses_gelu, linear, linear_gelu, onednn_computes, paired, scaled_linear
 
 ONEDNN = torch.backends.mkldnn.is_available()
 
@@ -33,6 +33,18 @@ def test_a_product_is_bent_in_one_step(shape: tuple[int, ...]) -> None:
     inputs, weight, bias = torch.randn(shape), torch.randn(5, 6), torch.randn(5)
     torch.testing.assert_close(linear_gelu(inputs, weight, bias), F.gelu(F.linear(inputs, weight, bias)))
     assert not fuses_gelu(inputs, weight)  # only a GPU does it itself
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (3, 70, 96)])
+def test_a_scaled_product_is_rounded_once(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    factors = [torch.randn(*size).bfloat16() for size in (shape, (130, shape[-1]), (130,))]
+    exact = F.linear(*(factor.double() for factor in factors)) * 2**0.5
+    with torch.no_grad():
+        ours = scaled_linear(*factors, 2**0.5)
+    assert (ours.dtype, ours.shape) == (torch.bfloat16, exact.shape)
+    # What is rounded twice differs in every fourth number.
+    assert (ours == exact.bfloat16()).double().mean() > 0.99
 
 
 @pytest.mark.parametrize(("rows", "asked"), [(8, False), (256, True)])

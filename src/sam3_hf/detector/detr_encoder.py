@@ -20,7 +20,8 @@ class DetrEncoderLayer(PreNormLayer):
     ) -> Float[Tensor, "P N C"]:
         """Positions join queries and keys of the first attention only."""
         x = self.layer_norm1(tokens)
-        tokens = tokens + self.dropout(self.self_attn(x + positions, x + positions, x).output)
+        placed = x + positions
+        tokens = tokens + self.dropout(self.self_attn(placed, placed, x).output)
         x = self.layer_norm2(tokens)
         read = self.cross_attn(x, prompt.values, prompt.values, padding_mask(prompt.valid)).output
         tokens = tokens + self.dropout(read)

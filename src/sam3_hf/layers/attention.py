@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import logging
 
-from sam3_hf.layers.linear import Linear
+from sam3_hf.layers.linear import Linear, is_plain
+from sam3_hf.ops.products import onednn_computes, scaled_linear
 from sam3_hf.ops.rotary import RotaryTable, rotate
-from sam3_hf.ops.tiled_attention import BACKEND, GridBias, can_tile, tiled_attention
+from sam3_hf.ops.tiled_attention import BACKEND, GridBias, can_tile, scaling_in_tiles, tiled_attention
 
 logger = logging.get_logger(__name__)
 
@@ -76,8 +77,9 @@ def attend(
     value: Float[Tensor, "B K N E"],
     mask: Bool[Tensor, "#B #K #Q N"] | Float[Tensor, "#B #K #Q N"] | GridBias | None = None,
     causal: bool = False,
+    scaling: float | None = None,
 ) -> Attended:
-    """Run the backend named by `module.config._attn_implementation`.
+    """Run the backend named by `module.config._attn_implementation`; logits are scaled by `module.scaling` by default.
 
     Only `eager`, `sdpa` and `tiled` take a mask or a bias, and `flex_attention` does not know `causal`. A call that its
     backend cannot take goes to `sdpa`, that call alone, and says so once.
@@ -94,9 +96,8 @@ def attend(
     dropout = module.dropout if module.training else 0.0
     if causal and backend == "eager":
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()[None, None]
-    output, weights = run(
-        module, query, key, value, attention_mask=mask, dropout=dropout, scaling=module.scaling, is_causal=causal
-    )
+    how = {"dropout": dropout, "scaling": module.scaling if scaling is None else scaling, "is_causal": causal}
+    output, weights = run(module, query, key, value, attention_mask=mask, **how)
     return Attended(output.flatten(2), weights)
 
 
@@ -151,13 +152,26 @@ class Attention(nn.Module):
     ) -> Attended:
         """Each query reads the values whose keys it matches; one row that serves all is projected once."""
         rows = max(len(query), len(key))
-        query = split_heads(self.q_proj(query), self.heads).expand(rows, -1, -1, -1)
+        query, scaling = self._queries(query, key, mask)
+        query = split_heads(query, self.heads).expand(rows, -1, -1, -1)
         key = split_heads(self.k_proj(key), self.heads).expand(rows, -1, -1, -1)
         value = split_heads(self.v_proj(value), self.heads).expand(rows, -1, -1, -1)
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
-        attended = attend(self, query, key, value, mask)
+        attended = attend(self, query, key, value, mask, scaling=scaling)
         return Attended(self.o_proj(attended.output), attended.weights)
+
+    def _queries(
+        self, tokens: Float[Tensor, "#B Q C"], others: Float[Tensor, "#B N C"], mask: Tensor | GridBias | None
+    ) -> tuple[Float[Tensor, "#B Q C"], float]:
+        """Projected queries, and the scaling that their logits still need."""
+        projection = self.q_proj
+        is_ours = mask is None and self.config._attn_implementation in (None, BACKEND) and is_plain(projection)
+        if is_ours and onednn_computes(tokens, projection.weight, projection.bias):
+            left = scaling_in_tiles(tokens, others, self.scaling)
+            if left != self.scaling:
+                return scaled_linear(tokens, projection.weight, projection.bias, self.scaling / left), left
+        return projection(tokens), self.scaling
 
 
 def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:

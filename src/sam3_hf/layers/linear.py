@@ -20,3 +20,8 @@ class Linear(nn.Linear):
     def forward(self, input: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
         """Multiply and add."""
         return linear(input, self.weight, self.bias)
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is no more than its product: not another class in its place, and nobody listens."""
+    return type(layer) is Linear and not layer._forward_hooks and not layer._forward_pre_hooks

@@ -3,6 +3,7 @@
 tokens [..., C] -> tokens [..., C]
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from sam3_hf.layers.linear import Linear
+from sam3_hf.layers.linear import Linear, is_plain
 from sam3_hf.ops.products import fuses_gelu, linear_gelu, onednn_computes
 
 
@@ -44,14 +45,8 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
-        """Think for each token; on a CPU without gradients for so many at a time that the widest tensor stays near."""
-        if not onednn_computes(tokens):
-            return self._think(tokens)
-        rows = tokens.flatten(0, -2)
-        parts = -(-len(rows) * self.fc1.out_features * rows.element_size() // _CACHED)
-        if parts < 2:
-            return self._think(tokens)
-        return torch.cat([self._think(part) for part in rows.chunk(parts)]).view(tokens.shape)
+        """Think for each token."""
+        return _part_by_part(self._think, tokens, self.fc1.out_features)
 
     def _think(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
         """Widen, bend, narrow."""
@@ -60,9 +55,7 @@ class FeedForward(nn.Module):
     def _widen(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
         """Widen and bend, in one step where the layer is no more than a product."""
         widening = self.fc1
-        has_hooks = widening._forward_hooks or widening._forward_pre_hooks
-        is_plain = type(widening) is Linear and widening.bias is not None and not has_hooks
-        if is_plain and self.is_gelu and fuses_gelu(tokens, widening.weight):
+        if self.is_gelu and is_plain(widening) and fuses_gelu(tokens, widening.weight):
             return linear_gelu(tokens, widening.weight, widening.bias)
         return self._bend(widening(tokens))
 
@@ -81,14 +74,30 @@ class Head(nn.Module):
 
     def __init__(self, *widths: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.depth = len(widths) - 1
+        self.depth, self.widest = len(widths) - 1, max(widths)
         self.dropout = dropout
         for index in range(self.depth):
             setattr(self, f"layer{index + 1}", Linear(widths[index], widths[index + 1]))
 
     def forward(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
         """Apply the layers in turn."""
+        return _part_by_part(self._answer, tokens, self.widest)
+
+    def _answer(self, tokens: Float[Tensor, "*B C"]) -> Float[Tensor, "*B D"]:
         for index in range(1, self.depth):
-            tokens = F.relu(getattr(self, f"layer{index}")(tokens))
+            tokens = F.relu(getattr(self, f"layer{index}")(tokens), inplace=not torch.is_grad_enabled())
             tokens = F.dropout(tokens, self.dropout, self.training)
         return getattr(self, f"layer{self.depth}")(tokens)
+
+
+def _part_by_part(
+    function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "*B C"], width: int
+) -> Float[Tensor, "*B D"]:
+    """Call a function of each token; on a CPU for so many at a time that tensors of this width stay near."""
+    if not onednn_computes(tokens):
+        return function(tokens)
+    rows = tokens.flatten(0, -2)
+    parts = -(-len(rows) * width * rows.element_size() // _CACHED)
+    if parts < 2:
+        return function(tokens)
+    return torch.cat([function(part) for part in rows.chunk(parts)]).unflatten(0, tokens.shape[:-1])

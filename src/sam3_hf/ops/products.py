@@ -31,6 +31,14 @@ def linear(
     return F.linear(inputs, weight, bias)
 
 
+def scaled_linear(
+    inputs: Float[Tensor, "*B D"], weight: Float[Tensor, "E D"], bias: Float[Tensor, " E"], factor: float
+) -> Float[Tensor, "*B E"]:
+    """`F.linear(...) * factor`, rounded once; for what `onednn_computes`."""
+    product = torch.addmm(bias, inputs.flatten(0, -2), weight.t(), beta=factor, alpha=factor)
+    return product.unflatten(0, inputs.shape[:-1])
+
+
 def fuses_gelu(inputs: Float[Tensor, "*B D"], weight: Float[Tensor, "E D"]) -> bool:
     """Whether a GPU bends a product while it writes it, and nothing asks for a gradient.
 

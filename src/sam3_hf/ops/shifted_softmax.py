@@ -52,15 +52,25 @@ class ShiftedHead(NamedTuple):
 def shifted_heads(query: Float[Tensor, "K Q D"], key: Float[Tensor, "K N D"], scaling: float) -> list[ShiftedHead]:
     """Shift the logits of each query below zero, by a look at some of them."""
     scaled = query * scaling
-    largest = (scaled @ key[:, ::_EVERY].transpose(1, 2)).amax(-1, keepdim=True)
+    sample = scaled @ key[:, ::_EVERY].transpose(1, 2)
+    largest = sample.float().amax(-1, keepdim=True).to(query.dtype)  # found in half of the time
     queries, keys = torch.cat([scaled, -_BELOW - largest], -1), F.pad(key, (0, 1), value=1.0)
     return [ShiftedHead(*head) for head in zip(queries, keys, strict=True)]
 
 
 def takes_shift(query: Float[Tensor, "*B D"], scaling: float) -> bool:
-    """Whether queries are bfloat16, scaled by a power of two, so that they stay what they are, and sigmoid is exact."""
-    is_exact = query.dtype == torch.bfloat16 and math.frexp(scaling)[0] == 0.5
-    return is_exact and onednn_computes(query) and _sigmoid_reaches_down()
+    """Whether queries are scaled by a power of two, so that they stay what they are, and softmax may be shifted."""
+    return power_below(scaling) == scaling and may_shift(query)
+
+
+def may_shift(query: Float[Tensor, "*B D"]) -> bool:
+    """Whether queries are bfloat16, and sigmoid is exact."""
+    return query.dtype == torch.bfloat16 and onednn_computes(query) and _sigmoid_reaches_down()
+
+
+def power_below(scaling: float) -> float:
+    """The largest power of two that is no larger."""
+    return 2.0 ** (math.frexp(scaling)[1] - 1)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sam3_hf.ops.products import linear, onednn_computes
-from sam3_hf.ops.shifted_softmax import ShiftedHead, shifted_heads, takes_shift
+from sam3_hf.ops.shifted_softmax import ShiftedHead, may_shift, power_below, shifted_heads, takes_shift
 
 # The name by which models ask for it.
 BACKEND = "tiled"
@@ -46,6 +46,16 @@ def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], val
         return False
     queries, keys, channels = query.shape[2], *key.shape[2:]
     return min(queries, keys) >= _LEAST or queries * keys * channels >= _MUCH
+
+
+def scaling_in_tiles(query: Float[Tensor, "#B Q C"], key: Float[Tensor, "#B N C"], scaling: float) -> float:
+    """The part of a scaling that is best left to `tiled_attention`; the rest belongs into the product of the queries.
+
+    Softmax becomes part of the product if queries are scaled by a power of two. What they are multiplied by before they
+    are rounded costs no precision.
+    """
+    gains = min(query.shape[-2], key.shape[-2]) >= _LEAST and may_shift(query)
+    return power_below(scaling) if gains else scaling
 
 
 def tiled_attention(
