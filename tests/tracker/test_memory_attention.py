@@ -7,6 +7,7 @@ from tests.support import video_golden as recorded
 from tests.support.memories import frame_memory
 from tests.support.tolerances import SAME_MODEL
 
+from sam3_hf.ops.shifted_softmax import ShiftedHead
 from sam3_hf.tracker import memory_attention as module
 from sam3_hf.tracker import rows
 from sam3_hf.tracker.memory_attention import MemoryTokens
@@ -66,6 +67,29 @@ def test_narrow_values_are_widened_after_they_were_averaged() -> None:
             found[backend] = attention(image, positions, memory, 14)
         assert asked.called == (backend == "tiled")
     torch.testing.assert_close(found["tiled"], found["sdpa"], **SAME_MODEL)
+
+
+@pytest.mark.skipif(
+    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+    reason="this processor multiplies no bfloat16",
+)
+@torch.no_grad()
+def test_memories_in_half_precision_are_weighed_inside_their_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = recorded.tracker().memory_attention
+    torch.manual_seed(0)
+    memory = [torch.randn(2, length, 16) for length in (392, 392, 4, 4)]
+    image, positions = torch.randn(1, 196, 32), torch.randn(1, 196, 32)
+    exact = attention(image, positions, MemoryTokens(*memory, None), 14)
+    half = [part.bfloat16() for part in (image, positions, *memory)]
+    tiles, errors, average = [], {}, ShiftedHead.average
+    monkeypatch.setattr(ShiftedHead, "average", lambda *given: tiles.append(average(*given)) or tiles[-1])
+    attention = attention.bfloat16()
+    for backend in ("sdpa", "tiled"):
+        attention.config._attn_implementation = backend
+        errors[backend] = (attention(*half[:2], MemoryTokens(*half[2:], None), 14) - exact).abs().mean()
+    # Every object's memories in every layer, and the image by itself: in the first layer once for both objects.
+    assert tiles == [True] * (2 * len(attention.layers) + 1 + 2 * (len(attention.layers) - 1))
+    assert errors["tiled"] <= 1.05 * errors["sdpa"]
 
 
 def test_objects_in_groups_recall_what_they_recall_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,8 @@ def test_a_cell_first_recalls_its_own_place(monkeypatch: pytest.MonkeyPatch) -> 
     initialize_tracker(tracker)
     asked: list[torch.Tensor] = []
 
-    def hear(self: RotaryAttention, query: torch.Tensor, key: torch.Tensor, value: Any, mask: Any) -> torch.Tensor:
-        asked.append((query @ key.transpose(2, 3) * self.scaling).softmax(-1))
+    def hear(_: Any, query: torch.Tensor, key: torch.Tensor, value: Any, mask: Any, scaling: float) -> torch.Tensor:
+        asked.append((query @ key.transpose(2, 3) * scaling).softmax(-1))
         return query[:, 0]
 
     monkeypatch.setattr(RotaryAttention, "_average", hear)

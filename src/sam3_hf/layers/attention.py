@@ -127,6 +127,22 @@ def split_heads(tokens: Float[Tensor, "B N C"], heads: int) -> Float[Tensor, "B 
     return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
+def scaled_queries(
+    attention: Any, tokens: Float[Tensor, "#B Q C"], others: Float[Tensor, "#B N m"]
+) -> tuple[Float[Tensor, "#B Q D"], float]:
+    """Projected queries of an attention module for keys made of `others`, and the scaling that their logits still need.
+
+    Where the default backend is faster for it, a part of the scaling is a part of the projection.
+    """
+    projection, whole = attention.q_proj, attention.scaling
+    is_ours = attention.config._attn_implementation in (None, BACKEND) and is_plain(projection)
+    if is_ours and onednn_computes(tokens, projection.weight, projection.bias):
+        left = scaling_in_tiles(tokens, others, projection.out_features // attention.heads)
+        if left != whole:
+            return scaled_linear(tokens, projection.weight, projection.bias, whole / left), left
+    return projection(tokens), whole
+
+
 class Attention(nn.Module):
     """Multi-head attention, with rotary positions where a table is given."""
 
@@ -152,7 +168,7 @@ class Attention(nn.Module):
     ) -> Attended:
         """Each query reads the values whose keys it matches; one row that serves all is projected once."""
         rows = max(len(query), len(key))
-        query, scaling = self._queries(query, key, mask)
+        query, scaling = scaled_queries(self, query, key) if mask is None else (self.q_proj(query), self.scaling)
         query = split_heads(query, self.heads).expand(rows, -1, -1, -1)
         key = split_heads(self.k_proj(key), self.heads).expand(rows, -1, -1, -1)
         value = split_heads(self.v_proj(value), self.heads).expand(rows, -1, -1, -1)
@@ -160,18 +176,6 @@ class Attention(nn.Module):
             query, key = rotate(query, rotary), rotate(key, rotary)
         attended = attend(self, query, key, value, mask, scaling=scaling)
         return Attended(self.o_proj(attended.output), attended.weights)
-
-    def _queries(
-        self, tokens: Float[Tensor, "#B Q C"], others: Float[Tensor, "#B N C"], mask: Tensor | GridBias | None
-    ) -> tuple[Float[Tensor, "#B Q C"], float]:
-        """Projected queries, and the scaling that their logits still need."""
-        projection = self.q_proj
-        is_ours = mask is None and self.config._attn_implementation in (None, BACKEND) and is_plain(projection)
-        if is_ours and onednn_computes(tokens, projection.weight, projection.bias):
-            left = scaling_in_tiles(tokens, others, self.scaling)
-            if left != self.scaling:
-                return scaled_linear(tokens, projection.weight, projection.bias, self.scaling / left), left
-        return projection(tokens), self.scaling
 
 
 def padding_mask(valid: Bool[Tensor, "B N"]) -> Bool[Tensor, "B 1 1 N"]:

@@ -42,20 +42,22 @@ class GridBias(NamedTuple):
 
 def can_tile(query: Float[Tensor, "B K Q D"], key: Float[Tensor, "B K N D"], value: Float[Tensor, "B K N E"]) -> bool:
     """Whether `tiled_attention` computes this, and at a profit."""
-    if not onednn_computes(query, key, value):
-        return False
-    queries, keys, channels = query.shape[2], *key.shape[2:]
+    return onednn_computes(query, key, value) and _is_worth_it(query.shape[2], *key.shape[2:])
+
+
+def _is_worth_it(queries: int, keys: int, channels: int) -> bool:
+    """Whether a head is large enough."""
     return min(queries, keys) >= _LEAST or queries * keys * channels >= _MUCH
 
 
-def scaling_in_tiles(query: Float[Tensor, "#B Q C"], key: Float[Tensor, "#B N C"], scaling: float) -> float:
-    """The part of a scaling that is best left to `tiled_attention`; the rest belongs into the product of the queries.
+def scaling_in_tiles(query: Float[Tensor, "#B Q _"], key: Float[Tensor, "#B N _"], channels: int) -> float:
+    """The scaling by the root of a head's channels, as far as it is best left to `tiled_attention`.
 
-    Softmax becomes part of the product if queries are scaled by a power of two. What they are multiplied by before they
-    are rounded costs no precision.
+    Softmax becomes part of the product if queries are scaled by a power of two. The rest belongs into the product that
+    makes the queries: what they are multiplied by before they are rounded costs no precision.
     """
-    gains = min(query.shape[-2], key.shape[-2]) >= _LEAST and may_shift(query)
-    return power_below(scaling) if gains else scaling
+    gains = may_shift(query) and _is_worth_it(query.shape[1], key.shape[1], channels)
+    return power_below(channels**-0.5) if gains else channels**-0.5
 
 
 def tiled_attention(

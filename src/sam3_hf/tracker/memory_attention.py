@@ -12,7 +12,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam3_hf.configuration_sam3_tracker_video import Sam3TrackerVideoConfig
-from sam3_hf.layers.attention import attend, padding_mask, split_heads, takes_narrow_values
+from sam3_hf.layers.attention import attend, padding_mask, scaled_queries, split_heads, takes_narrow_values
 from sam3_hf.layers.linear import Linear
 from sam3_hf.layers.norm import layer_norm
 from sam3_hf.ops.rotary import RotaryTable, rotary_table, rotate, rotate_in_place, rotates_in_place
@@ -87,7 +87,8 @@ class RotaryAttention(nn.Module):
         mask: Bool[Tensor, "R 1 1 M"] | None = None,
     ) -> Float[Tensor, "R N C"]:
         """Read the values; keys are the cells of one grid or more, then pointers, which have no place."""
-        query = rotate(split_heads(self.q_proj(query), self.heads), places)
+        query, scaling = scaled_queries(self, query, key)
+        query = rotate(split_heads(query, self.heads), places)
         key = split_heads(self.k_proj(key), self.heads)
         grids = key[:, :, :cells].unflatten(2, (-1, len(places.cos))).flatten(1, 2)
         if self.heads == 1 and rotates_in_place(key):
@@ -95,16 +96,21 @@ class RotaryAttention(nn.Module):
         else:
             turned = rotate(grids, places).unflatten(1, (self.heads, -1)).flatten(2, 3)
             key = turned if cells == key.shape[2] else torch.cat([turned, key[:, :, cells:]], 2)
-        return self.o_proj(self._average(query, key, value, mask))
+        return self.o_proj(self._average(query, key, value, mask, scaling))
 
     def _average(
-        self, query: Tensor, key: Tensor, value: Float[Tensor, "R M m"], mask: Bool[Tensor, "R 1 1 M"] | None
+        self,
+        query: Float[Tensor, "R K N D"],
+        key: Float[Tensor, "R K M D"],
+        value: Float[Tensor, "R M m"],
+        mask: Bool[Tensor, "R 1 1 M"] | None,
+        scaling: float,
     ) -> Float[Tensor, "R N C"]:
         """The values that each query looks at; narrow ones are widened afterwards, which is linear as well."""
         narrow = self.heads == 1 and value.shape[2] < key.shape[3] and self.config._attn_implementation == BACKEND
         if narrow and takes_narrow_values(query, key, value.unsqueeze(1)):
-            return self.v_proj(attend(self, query, key, value.unsqueeze(1), mask).output)
-        return attend(self, query, key, split_heads(self.v_proj(value), self.heads), mask).output
+            return self.v_proj(attend(self, query, key, value.unsqueeze(1), mask, scaling=scaling).output)
+        return attend(self, query, key, split_heads(self.v_proj(value), self.heads), mask, scaling=scaling).output
 
 
 class MemoryAttentionLayer(GradientCheckpointingLayer):
