@@ -1,11 +1,11 @@
 """What other precisions change: outputs of `Sam3Model` beside its own in float32, on the same weights and photograph.
 
-    python benchmarks/precision.py [--precisions bfloat16 bfloat16-sdpa int8 float16] [--threads N] [--tiny]
+    python benchmarks/precision.py [--precisions bfloat16 bfloat16-sdpa float16 int8] [--threads N] [--tiny]
 
 Weights are random, of the released size: masks and scores mean nothing, but every layer rounds as it does with trained
-ones. `bfloat16-sdpa` attends by `scaled_dot_product_attention` instead of tiles; `int8` is the ViT in eight bits beside
-float32; `float16` takes long without hardware for it. Masks are those of all queries, where their logits are positive.
-Prints a Markdown table.
+ones. `bfloat16-sdpa` attends by `scaled_dot_product_attention` instead of tiles; products of `float16` are summed up in
+float32 and rounded once, as GPUs do it; `int8` is the ViT in eight bits beside float32. Masks are those of all queries,
+where their logits are positive. Prints a Markdown table.
 """
 
 import argparse
@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 
 from sam3_hf import Sam3Model
+from sam3_hf.benchmarking.half import HalfProducts
 from sam3_hf.benchmarking.models import build
 from sam3_hf.benchmarking.settings import Settings
 from sam3_hf.benchmarking.tables import Table, show
 from sam3_hf.quantization import compare, quantize
 
 PHOTO = Path(__file__).parents[1] / "docs" / "images" / "astronaut.jpg"
-PRECISIONS = ["bfloat16", "bfloat16-sdpa", "int8", "float16"]
+PRECISIONS = ["bfloat16", "bfloat16-sdpa", "float16", "int8"]
 COLUMNS = ("", "logits, largest", "mean", "mask logits, largest", "mean", "mask IoU", "least")
 
 
@@ -52,7 +53,7 @@ def differences(exact: Any, found: Any) -> tuple[str, ...]:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:3], choices=PRECISIONS)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
@@ -68,7 +69,8 @@ def main() -> None:
         for precision in arguments.precisions:
             other: Any = in_precision(model, precision)
             given = {name: part.to(other.dtype) if name == "pixel_values" else part for name, part in inputs.items()}
-            rows.append((precision, *differences(exact, other(**given))))
+            with HalfProducts():
+                rows.append((precision, *differences(exact, other(**given))))
             del other
     show([Table("Differences to float32", COLUMNS, rows, [])], f"one photograph, one text; {spread}")
 
