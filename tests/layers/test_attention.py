@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from tests.support import golden
+from tests.support.processors import needs_bfloat16
 from tests.support.tolerances import ORIGINAL
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -140,10 +141,7 @@ class TestDefaultBackend:
             torch.testing.assert_close(output, expected)
 
 
-@pytest.mark.skipif(
-    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-    reason="this processor multiplies no bfloat16",
-)
+@needs_bfloat16
 class TestScalingThatIsNoPowerOfTwo:
     @pytest.fixture
     def shifted(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:

@@ -3,6 +3,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.support.processors import needs_bfloat16
 
 from sam3_hf.layers.linear import Linear
 from sam3_hf.ops import products
@@ -35,6 +36,7 @@ def test_a_product_is_bent_in_one_step(shape: tuple[int, ...]) -> None:
     assert not fuses_gelu(inputs, weight)  # only a GPU does it itself
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("shape", [(5, 6), (3, 70, 96)])
 def test_a_scaled_product_is_rounded_once(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -3,16 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.support.processors import needs_bfloat16
 
 from sam3_hf.ops.shifted_softmax import ShiftedHead, shifted_heads, takes_shift
 from sam3_hf.ops.tiled_attention import tiled_attention
 
 SCALING = 0.125
 
-pytestmark = pytest.mark.skipif(
-    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-    reason="this processor multiplies no bfloat16",
-)
+pytestmark = needs_bfloat16
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.support import video_golden as recorded
 from tests.support.memories import frame_memory
+from tests.support.processors import needs_bfloat16
 from tests.support.tolerances import SAME_MODEL
 
 from sam3_hf.ops.shifted_softmax import ShiftedHead
@@ -69,10 +70,7 @@ def test_narrow_values_are_widened_after_they_were_averaged() -> None:
     torch.testing.assert_close(found["tiled"], found["sdpa"], **SAME_MODEL)
 
 
-@pytest.mark.skipif(
-    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-    reason="this processor multiplies no bfloat16",
-)
+@needs_bfloat16
 @torch.no_grad()
 def test_memories_in_half_precision_are_weighed_inside_their_product(monkeypatch: pytest.MonkeyPatch) -> None:
     attention = recorded.tracker().memory_attention
