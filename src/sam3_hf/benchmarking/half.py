@@ -41,8 +41,8 @@ class HalfProducts(TorchDispatchMode):
         given = (args, kwargs or {})
         if func.overloadpacket not in _PRODUCTS or not any(map(_is_half, tree_leaves(given))):
             return func(*given[0], **given[1])
-        args, kwargs = tree_map(lambda each: each.float() if _is_half(each) else each, given)
-        return tree_map_only(Tensor, Tensor.half, func(*args, **kwargs))
+        wide: Any = tree_map(lambda each: each.float() if _is_half(each) else each, given)
+        return tree_map_only(Tensor, Tensor.half, func(*wide[0], **wide[1]))
 
 
 def _is_half(value: object) -> bool:
