@@ -37,14 +37,14 @@ def mean_error(output: torch.Tensor, exact: torch.Tensor) -> float:
     return (output - exact).abs().mean().item()
 
 
-@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0, 1.4])
+@pytest.mark.parametrize("spread", [0.05, 0.1, 0.3, 0.5, 1.0, 1.4])
 def test_it_is_about_as_exact_as_sdpa(spread: float) -> None:
     heads = draw(spread, 200, 700, 700)
     first = shifted_heads(heads[0][0], heads[1][0], SCALING)[0]
     assert first.average(slice(200), heads[2][0, 0].float(), torch.empty(200, 64))
     exact, sdpa = truth(*heads), F.scaled_dot_product_attention(*heads)
     ours = tiled_attention(*heads, None, SCALING).transpose(1, 2)
-    assert mean_error(ours, exact) <= 1.25 * mean_error(sdpa, exact)
+    assert mean_error(ours, exact) <= 1.15 * mean_error(sdpa, exact)
     torch.testing.assert_close(ours, sdpa, rtol=2**-6, atol=2**-7)
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.support.graphs import whole_graphs
 
 from sam3_hf.ops import tables
 from sam3_hf.ops.rotary import rotary_table, rotate
@@ -40,6 +41,7 @@ def test_a_table_from_inference_serves_training() -> None:
     assert heads.grad.isfinite().all()
 
 
+@whole_graphs
 def test_a_compiler_makes_its_own() -> None:
     made, calls = kept_table(rows), []
 

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from sam3_hf.ops.products import linear, onednn_computes, paired
 
-# One key of so many belongs to the sample, whose largest logit is shifted to e^-40.
-_EVERY, _BELOW = 32, 40.0
+# One key of so many belongs to the sample, whose largest logit is shifted to e^-38.25. That is 1.76 * 2^-56: weights
+# that are nearly alike lie in the upper half of what one exponent reaches, where they are rounded least.
+_EVERY, _BELOW = 32, 38.25
 # Sums of a query's weights: with more, sigmoid would stray from e^x by more than a tenth of what rounding weights does;
 # with less for each key, the largest weight could be so small that others are lost to bfloat16, which ends at e^-87.
 _MOST, _LEAST = math.exp(-8), math.exp(-65)
