@@ -33,28 +33,21 @@ def test_a_head_drops_out_in_training_alone() -> None:
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
-def test_some_tokens_at_a_time_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    layer = FeedForward(Sam3DETREncoderConfig(hidden_size=16, intermediate_size=64), 0.0).eval()
+@pytest.mark.parametrize(
+    "layer",
+    [FeedForward(Sam3DETREncoderConfig(hidden_size=16, intermediate_size=64), 0.0).eval(), Head(16, 64, 3)],
+    ids=["feed-forward", "head"],
+)
+def test_some_tokens_at_a_time_give_what_all_at_once_give(
+    layer: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokens, widths = torch.randn(3, 10, 16), []
-    layer.fc1.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape[:-1].numel()))
+    first = next(layer.children())
+    first.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape[:-1].numel()))
     with torch.no_grad():
         whole = layer(tokens)
         monkeypatch.setattr(mlp, "_CACHED", 8 * 64 * 4)
         parts = layer(tokens)
-    assert widths == [30, 8, 8, 8, 6]
-    torch.testing.assert_close(parts, whole)
-
-
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
-def test_a_head_takes_some_tokens_at_a_time_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    head, tokens, widths = Head(2, 64, 3).eval(), torch.randn(3, 10, 2), []
-    head.layer1.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape[:-1].numel()))
-    with torch.no_grad():
-        whole = head(tokens)
-        monkeypatch.setattr(mlp, "_CACHED", 8 * 64 * 4)
-        parts = head(tokens)
     assert widths == [30, 8, 8, 8, 6]
     torch.testing.assert_close(parts, whole)
 

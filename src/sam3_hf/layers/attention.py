@@ -137,7 +137,7 @@ def scaled_queries(
     projection, whole = attention.q_proj, attention.scaling
     is_ours = attention.config._attn_implementation in (None, BACKEND) and is_plain(projection)
     if is_ours and onednn_computes(tokens, projection.weight, projection.bias):
-        left = scaling_in_tiles(tokens, others, projection.out_features // attention.heads)
+        left = scaling_in_tiles(tokens, others, projection.out_features // attention.heads, whole)
         if left != whole:
             return scaled_linear(tokens, projection.weight, projection.bias, whole / left), left
     return projection(tokens), whole

@@ -50,14 +50,16 @@ def _is_worth_it(queries: int, keys: int, channels: int) -> bool:
     return min(queries, keys) >= _LEAST or queries * keys * channels >= _MUCH
 
 
-def scaling_in_tiles(query: Float[Tensor, "#B Q _"], key: Float[Tensor, "#B N _"], channels: int) -> float:
-    """The scaling by the root of a head's channels, as far as it is best left to `tiled_attention`.
+def scaling_in_tiles(
+    query: Float[Tensor, "#B Q _"], key: Float[Tensor, "#B N _"], channels: int, scaling: float
+) -> float:
+    """As much of a scaling as is best left to `tiled_attention`, in heads of so many channels.
 
     Softmax becomes part of the product if queries are scaled by a power of two. The rest belongs into the product that
     makes the queries: what they are multiplied by before they are rounded costs no precision.
     """
     gains = may_shift(query) and _is_worth_it(query.shape[1], key.shape[1], channels)
-    return power_below(channels**-0.5) if gains else channels**-0.5
+    return power_below(scaling) if gains else scaling
 
 
 def tiled_attention(
