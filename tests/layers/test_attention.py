@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.support import golden
 from tests.support.processors import needs_bfloat16
+from tests.support.roads import watch
 from tests.support.tolerances import ORIGINAL
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -11,7 +12,6 @@ from sam3_hf.configuration_sam3 import Sam3DETREncoderConfig
 from sam3_hf.layers import attention as attention_module
 from sam3_hf.layers.attention import Attention, padding_mask
 from sam3_hf.ops.rotary import rotary_table
-from sam3_hf.ops.shifted_softmax import ShiftedHead
 from sam3_hf.ops.tiled_attention import GridBias
 
 
@@ -144,24 +144,21 @@ class TestDefaultBackend:
 @needs_bfloat16
 class TestScalingThatIsNoPowerOfTwo:
     @pytest.fixture
-    def shifted(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """Whether softmax was part of the product, tile by tile."""
-        tiles: list[bool] = []
-        average = ShiftedHead.average
-        monkeypatch.setattr(ShiftedHead, "average", lambda *given: tiles.append(average(*given)) or tiles[-1])
-        return tiles
+    def roads(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Where softmax was taken, tile by tile."""
+        return watch(monkeypatch)
 
     @torch.no_grad()
-    def test_the_product_of_the_queries_takes_what_is_too_much(self, shifted: list[bool]) -> None:
+    def test_the_product_of_the_queries_takes_what_is_too_much(self, roads: list[str]) -> None:
         tokens = 2 * torch.randn(2, 300, 32).bfloat16()
         exact = attention("sdpa").double()(*[tokens.double()] * 3).output
         ours, sdpa = (attention(backend).bfloat16()(tokens, tokens, tokens).output for backend in ("tiled", "sdpa"))
-        assert shifted == [True] * 8
+        assert roads == ["product"] * 8
         assert (ours - exact).abs().mean() <= 1.05 * (sdpa - exact).abs().mean()
         assert (ours - exact).abs().max() <= 1.25 * (sdpa - exact).abs().max()
 
     @torch.no_grad()
-    def test_it_does_not_where_another_layer_or_a_mask_is(self, shifted: list[bool]) -> None:
+    def test_it_does_not_where_another_layer_or_a_mask_is(self, roads: list[str]) -> None:
         layer, tokens = attention("tiled").bfloat16(), torch.randn(1, 300, 32).bfloat16()
         heard = []
         handle = layer.q_proj.register_forward_hook(lambda module, inputs, output: heard.append(output))
@@ -172,7 +169,8 @@ class TestScalingThatIsNoPowerOfTwo:
         outputs.append(layer(tokens, tokens, tokens).output)
         everything = torch.ones(1, 1, 300, 300, dtype=torch.bool)
         outputs.append(attention("tiled").bfloat16()(tokens, tokens, tokens, everything).output)
-        assert (shifted, len(heard)) == ([], 1)
+        assert set(roads) == {"float32"}
+        assert len(heard) == 1
         for output in outputs:
             torch.testing.assert_close(output, expected, rtol=2**-6, atol=2**-6)
 

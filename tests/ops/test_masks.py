@@ -157,6 +157,13 @@ def test_mask_prompts_of_the_right_size_stay_as_they_are():
     torch.testing.assert_close(resize_smoothly(logits, (12, 12)), expected)
 
 
+@pytest.mark.parametrize("size", [(56, 90), (56, 12), (48, 96), (20, 96)])
+def test_masks_that_grow_are_as_smooth_as_with_antialiasing(size: tuple[int, int]) -> None:
+    logits = torch.randn(2, 3, 48, 48)
+    expected = F.interpolate(logits, size, mode="bilinear", antialias=True)
+    torch.testing.assert_close(resize_smoothly(logits, size), expected)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and NumPy 2
 @pytest.mark.parametrize("target", [(150, 200), (48, 60), (1, 1), (3, 400), (20, 31)])
 def test_codes_drawn_at_image_size_are_those_of_the_dense_masks(target):

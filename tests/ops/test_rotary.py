@@ -56,8 +56,9 @@ def test_rows_are_turned_in_parts_or_together(room: int, monkeypatch: pytest.Mon
         assert rotate(heads, table).equal(expected)
 
 
-def test_heads_are_turned_in_place_where_nothing_asks_for_gradients() -> None:
-    whole = torch.randn(2, 1, 40, 16)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_heads_are_turned_in_place_where_nothing_asks_for_gradients(dtype: torch.dtype) -> None:
+    whole = torch.randn(2, 1, 40, 16).to(dtype)
     table = rotary_table(6, 6, 16, 10000.0, whole)
     expected = torch.cat([rotate(whole[:, :, :36], table), whole[:, :, 36:]], 2)
     assert not rotates_in_place(whole)

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.support.processors import needs_bfloat16
+from tests.support.roads import watch
 
-from sam3_hf.ops.shifted_softmax import ShiftedHead, shifted_heads, takes_shift
+from sam3_hf.ops.shifted_softmax import fit, shifted_average, shifted_keys, shifted_queries, takes_shift
 from sam3_hf.ops.tiled_attention import tiled_attention
 
 SCALING = 0.125
@@ -29,6 +30,13 @@ def draw(spread: float, *sizes: int) -> list[torch.Tensor]:
     ]
 
 
+def first_head(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What its queries read, and the sums of their weights."""
+    read = torch.empty(query.shape[2], value.shape[3])
+    queries = shifted_queries(query, key, SCALING)[0, 0]
+    return read, shifted_average(queries, shifted_keys(key[0, 0]), value[0, 0].float(), read)
+
+
 def truth(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return F.scaled_dot_product_attention(query.double(), key.double(), value.double())
 
@@ -40,9 +48,10 @@ def mean_error(output: torch.Tensor, exact: torch.Tensor) -> float:
 @pytest.mark.parametrize("spread", [0.05, 0.1, 0.3, 0.5, 1.0, 1.4])
 def test_it_is_about_as_exact_as_sdpa(spread: float) -> None:
     heads = draw(spread, 200, 700, 700)
-    first = shifted_heads(heads[0][0], heads[1][0], SCALING)[0]
-    assert first.average(slice(200), heads[2][0, 0].float(), torch.empty(200, 64))
+    read, sums = first_head(*heads)
+    assert fit(sums, 700)
     exact, sdpa = truth(*heads), F.scaled_dot_product_attention(*heads)
+    torch.testing.assert_close(read.double(), exact[0, 0], rtol=2**-6, atol=2**-7)
     ours = tiled_attention(*heads, None, SCALING).transpose(1, 2)
     assert mean_error(ours, exact) <= 1.15 * mean_error(sdpa, exact)
     torch.testing.assert_close(ours, sdpa, rtol=2**-6, atol=2**-7)
@@ -51,10 +60,9 @@ def test_it_is_about_as_exact_as_sdpa(spread: float) -> None:
 def test_a_key_far_above_the_sample_is_weighed_in_float32() -> None:
     query, key, value = draw(1.0, 200, 700, 700)
     key[:, :, 5] = 30 * query[:, :, 7]  # outside the sample
-    into = torch.full((200, 64), 7.0)
-    first = shifted_heads(query[0], key[0], SCALING)[0]
-    assert not first.average(slice(200), value[0, 0].float(), into)
-    assert (into == 7).all()
+    _, sums = first_head(query, key, value)
+    assert not fit(sums, 700)
+    assert not fit(sums[7:8], 700)
     exact, sdpa = truth(query, key, value), F.scaled_dot_product_attention(query, key, value)
     ours = tiled_attention(query, key, value, None, SCALING).transpose(1, 2)
     assert mean_error(ours, exact) <= mean_error(sdpa, exact)
@@ -64,11 +72,9 @@ def test_only_the_tiles_that_need_it_are_weighed_in_float32(monkeypatch: pytest.
     query, key, value = draw(1.0, 600, 4000, 4000)
     before = tiled_attention(query, key, value, None, SCALING)
     query[:, :, 500] = 40 * key[:, :, 5]  # a query in the second tile of two, a key outside the sample
-    successes = []
-    average = ShiftedHead.average
-    monkeypatch.setattr(ShiftedHead, "average", lambda *given: successes.append(average(*given)) or successes[-1])
+    roads = watch(monkeypatch)
     after = tiled_attention(query, key, value, None, SCALING)
-    assert successes == [True, False] * 6
+    assert roads == ["product"] * 12 + ["float32"] * 6
     assert torch.equal(before[:, :300], after[:, :300])
     torch.testing.assert_close(before[:, 501:], after[:, 501:], rtol=2**-6, atol=2**-7)
     sdpa = F.scaled_dot_product_attention(query[:, :, 500:501], key, value)

@@ -6,9 +6,9 @@ import torch
 from tests.support import video_golden as recorded
 from tests.support.memories import frame_memory
 from tests.support.processors import needs_bfloat16
+from tests.support.roads import watch
 from tests.support.tolerances import SAME_MODEL
 
-from sam3_hf.ops.shifted_softmax import ShiftedHead
 from sam3_hf.tracker import memory_attention as module
 from sam3_hf.tracker import rows
 from sam3_hf.tracker.memory_attention import MemoryTokens
@@ -79,14 +79,13 @@ def test_memories_in_half_precision_are_weighed_inside_their_product(monkeypatch
     image, positions = torch.randn(1, 196, 32), torch.randn(1, 196, 32)
     exact = attention(image, positions, MemoryTokens(*memory, None), 14)
     half = [part.bfloat16() for part in (image, positions, *memory)]
-    tiles, errors, average = [], {}, ShiftedHead.average
-    monkeypatch.setattr(ShiftedHead, "average", lambda *given: tiles.append(average(*given)) or tiles[-1])
+    roads, errors = watch(monkeypatch), {}
     attention = attention.bfloat16()
     for backend in ("sdpa", "tiled"):
         attention.config._attn_implementation = backend
         errors[backend] = (attention(*half[:2], MemoryTokens(*half[2:], None), 14) - exact).abs().mean()
     # Every object's memories in every layer, and the image by itself: in the first layer once for both objects.
-    assert tiles == [True] * (2 * len(attention.layers) + 1 + 2 * (len(attention.layers) - 1))
+    assert roads == ["product"] * (2 * len(attention.layers) + 1 + 2 * (len(attention.layers) - 1))
     assert errors["tiled"] <= 1.05 * errors["sdpa"]
 
 

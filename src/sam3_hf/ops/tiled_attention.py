@@ -7,6 +7,7 @@ In float32, and under a bias or a mask of pairs, all of it is float32 inside. In
 full speed. In bfloat16 without these, softmax is part of the product (`shifted_softmax`), which is faster still.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,7 +16,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sam3_hf.ops.products import linear, onednn_computes
-from sam3_hf.ops.shifted_softmax import ShiftedHead, may_shift, power_below, shifted_heads, takes_shift
+from sam3_hf.ops.shifted_softmax import (
+    fit,
+    may_shift,
+    power_below,
+    shifted_average,
+    shifted_keys,
+    shifted_queries,
+    takes_shift,
+)
 
 # The name by which models ask for it.
 BACKEND = "tiled"
@@ -24,6 +33,8 @@ BACKEND = "tiled"
 _TILE = 1_500_000
 # Queries of a tile at least where softmax is part of the product, which holds half as many bytes.
 _QUERIES = 160
+# Numbers of the queries that are shifted together.
+_AT_ONCE = 2**20
 # With fewer queries or keys, a head is not worth calls of its own, unless there is much to multiply all the same.
 _LEAST = 192
 _MUCH = 2**24
@@ -72,20 +83,44 @@ def tiled_attention(
     """Attention without gradients; `mask` is bool (True = look) or a bias added to the logits."""
     batch, heads, queries = query.shape[:3]
     output = query.new_empty(batch, queries, heads, value.shape[-1])
+    if mask is None and takes_shift(query, scaling):
+        # Small rows are shifted together: what that takes is little beside the work on them, but not beside a call.
+        for some in _slices(batch, -(-batch // max(_AT_ONCE // query[0].numel(), 1))):
+            _attend_shifted(query[some], key[some], value[some], scaling, output[some].transpose(1, 2))
+        return output
     looks = [each.expand(batch, heads, queries, -1) for each in _terms(mask)]
     hides_keys = isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape[1:3] == (1, 1)
     for row in range(batch):
-        keys, values, terms = key[row], value[row], [each[row] for each in looks]
-        if hides_keys and terms[0][0, 0].any():
+        if hides_keys and looks[0][row, 0, 0].any():
             # What no query may look at is left out, as if it had never been there.
-            seen = terms[0][0, 0]
-            keys, values, terms = keys[:, seen], values[:, seen], []
-        is_shifted = not terms and takes_shift(query, scaling)
-        shifted = shifted_heads(query[row], keys, scaling) if is_shifted else [None] * heads
+            one, seen = slice(row, row + 1), looks[0][row, 0, 0]
+            output[one] = tiled_attention(query[one], key[one, :, seen], value[one, :, seen], None, scaling)
+            continue
         for head in range(heads):
-            own = [term[head] for term in terms]
-            _attend(query[row, head], keys[head], values[head], own, scaling, shifted[head], output[row, :, head])
+            own = [each[row, head] for each in looks]
+            _attend(query[row, head], key[row, head], value[row, head], own, scaling, output[row, :, head])
     return output
+
+
+def _attend_shifted(
+    query: Float[Tensor, "B K Q D"],
+    key: Float[Tensor, "B K N D"],
+    value: Float[Tensor, "B K N E"],
+    scaling: float,
+    into: Float[Tensor, "B K Q E"],
+) -> None:
+    """Write what queries read, with softmax inside the product; tiles that do not fit are computed in float32."""
+    queries, read = shifted_queries(query, key, scaling), []
+    for head in itertools.product(*map(range, query.shape[:2])):
+        # Of one head at a time, these are still in the processor's cache when they are multiplied.
+        keys, values = shifted_keys(key[head]), value[head].float().contiguous()
+        for tile in _tiles(query.shape[2], len(keys), _QUERIES):
+            read.append((head, tile, shifted_average(queries[head][tile], keys, values, into[head][tile])))
+    if fit(torch.cat([sums for *_, sums in read]), key.shape[2]):
+        return
+    for head, tile, sums in read:
+        if not fit(sums, key.shape[2]):
+            _attend(query[head][tile], key[head], value[head], [], scaling, into[head][tile])
 
 
 def _attend(
@@ -94,15 +129,12 @@ def _attend(
     value: Float[Tensor, "N E"],
     terms: list[Tensor],
     scaling: float,
-    shifted: ShiftedHead | None,
     into: Float[Tensor, "Q E"],
 ) -> None:
-    """Write what the queries of one head read; tiles that cannot be shifted are computed in float32."""
-    # Shifted keys are other numbers, and these are rarely read.
-    keys, values = key if shifted else key.float().contiguous(), value.float().contiguous()
-    for tile in _tiles(len(query), len(keys), _QUERIES if shifted else 1):
-        if shifted is None or not shifted.average(tile, values, into[tile]):
-            into[tile] = _average(query[tile].float() * scaling, keys.float(), values, *(each[tile] for each in terms))
+    """Write what the queries of one head read, in float32."""
+    keys, values = key.float().contiguous(), value.float().contiguous()
+    for tile in _tiles(len(query), len(keys), 1):
+        into[tile] = _average(query[tile].float() * scaling, keys, values, *(each[tile] for each in terms))
 
 
 def _average(
@@ -118,8 +150,12 @@ def _average(
 
 def _tiles(queries: int, keys: int, least: int) -> Iterator[slice]:
     """Ranges of queries, as even as they can be, of at least so many."""
-    count = -(-queries // max(_TILE // keys, least))
-    edges = [queries * number // count for number in range(count + 1)]
+    return _slices(queries, -(-queries // max(_TILE // keys, least)))
+
+
+def _slices(length: int, count: int) -> Iterator[slice]:
+    """So many ranges, as even as they can be."""
+    edges = [length * number // count for number in range(count + 1)]
     return map(slice, edges, edges[1:])
 
 

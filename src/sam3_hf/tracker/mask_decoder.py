@@ -79,7 +79,8 @@ class MaskDecoder(nn.Module):
         patches = image.patches
         patches = (patches if len(prompt.grid) == 1 else per_object(patches, objects)) + prompt.grid
         images = (patches, positions, image.finer, image.finest)
-        painted = ObjectMasks(*a_few_at_a_time(self._paint, (tokens.values, tokens.valid), images))
+        # Half of the work is on a few tokens, in calls that take as long for many objects as for one.
+        painted = ObjectMasks(*a_few_at_a_time(self._paint, (tokens.values, tokens.valid), images, times=2))
         return self._others(painted) if several else self._single(painted)
 
     def _paint(
