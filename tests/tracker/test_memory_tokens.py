@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.support.memories import frame_memory
@@ -20,6 +22,28 @@ def test_banks_that_recall_alike_need_no_padding() -> None:
     assert tokens.valid is None
     assert tokens.cells.shape == (3, 27, 4)
     assert tokens.pointers.shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 2, 2), (2, 1, 1, 3)])
+def test_banks_are_read_together_as_they_are_alone(sizes: tuple[int, ...]) -> None:
+    def drawn(objects: int) -> Recalled:
+        frames = [
+            replace(frame_memory(objects), features=torch.randn(objects, 4, 3, 3), pointers=torch.randn(objects, 8))
+            for _ in range(3)
+        ]
+        frames[0].features = frames[0].features.contiguous(memory_format=torch.channels_last)
+        return Recalled(frames, [0, 1, 2], frames[:2], [0, 1], span=15)
+
+    banks = [drawn(objects) for objects in sizes]
+    together = memory_tokens(banks, AGES, lambda d: torch.zeros(len(d), 4), IMAGE)
+    alone = [memory_tokens([bank], AGES, lambda d: torch.zeros(len(d), 4), IMAGE) for bank in banks]
+    assert together.cells.equal(torch.cat([each.cells for each in alone]))
+    assert together.pointers.equal(torch.cat([each.pointers for each in alone]))
+    # Frame after frame, and in each its cells row by row.
+    features = [memory.features.flatten(2).transpose(1, 2) for memory in banks[0].memories]
+    assert together.cells[: sizes[0]].equal(torch.cat(features, 1))
+    pointers = [memory.pointers.unflatten(1, (2, 4)) for memory in banks[0].pointing]
+    assert together.pointers[: sizes[0]].equal(torch.cat(pointers, 1))
 
 
 def test_what_a_bank_does_not_recall_is_padding() -> None:

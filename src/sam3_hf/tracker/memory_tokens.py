@@ -6,6 +6,7 @@ Recalled per bank of K objects -> cells [R, F*H*W, m], pointers [R, P, m], each 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -44,19 +45,19 @@ def memory_tokens(
         return torch.cat([aged[age : age + 1] for age in ages], 1)
 
     @cache
-    def times_of(tokens: int, *distances: float) -> Tensor:
+    def times_of(pieces: int, *distances: float) -> Tensor:
         if not distances:
             return like.new_zeros(1, 0, width)
         times = encode_distance(torch.tensor(distances).to(like.device, non_blocking=True)).to(like.dtype)
-        return times.repeat_interleave(tokens // len(distances), 0).unsqueeze(0)
+        return times.repeat_interleave(pieces, 0).unsqueeze(0)
 
-    cells = [_cells(each, like) for each in recalled]
+    # Banks that remember equally much are read together: there is one for each of what may be hundreds of objects.
+    runs = [list(run) for _, run in groupby(recalled, key=_extent)]
+    cells, pointers = [_cells(run, like) for run in runs], [_pointers(run, width, like) for run in runs]
+    sizes = [len(each.memories[0].pointers) for each in recalled]
     places = [places_of(*each.ages) for each in recalled]
-    pointers = [_pointers(each, width, like) for each in recalled]
-    times = [
-        times_of(part.shape[1], *(distance / each.span for distance in each.distances))
-        for each, part in zip(recalled, pointers, strict=True)
-    ]
+    pieces = next((each.pointing[0].pointers.shape[1] for each in recalled if each.pointing), 0) // width
+    times = [times_of(pieces, *(distance / each.span for distance in each.distances)) for each in recalled]
     longest = max(part.shape[1] for part in cells), max(part.shape[1] for part in pointers)
     lengths = [(part.shape[1], tokens.shape[1]) for part, tokens in zip(cells, pointers, strict=True)]
     valid = None
@@ -65,9 +66,9 @@ def memory_tokens(
         valid = valid.to(like.device, non_blocking=True)
     return MemoryTokens(
         cells=_padded(cells, longest[0]),
-        cell_positions=_agreed(places, cells, longest[0]),
+        cell_positions=_agreed(places, sizes, longest[0]),
         pointers=_padded(pointers, longest[1]),
-        pointer_positions=_agreed(times, pointers, longest[1]),
+        pointer_positions=_agreed(times, sizes, longest[1]),
         valid=valid,
     )
 
@@ -106,18 +107,38 @@ def distance_positions(distances: Float[Tensor, "n"], channels: int) -> Float[Te
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _cells(recalled: Recalled, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "K S m"]:
-    """The cells of the memories of one bank."""
-    grids = [memory.features for memory in recalled.memories if memory.features is not None]
-    return torch.cat([to_tokens(grid.to(like.device, non_blocking=True)) for grid in grids], 1).to(like.dtype)
+def _extent(recalled: Recalled) -> tuple[int, int, int]:
+    """How many memories and how many pointers of how many objects."""
+    memories = sum(memory.features is not None for memory in recalled.memories)
+    return memories, len(recalled.pointing), len(recalled.memories[0].pointers)
 
 
-def _pointers(recalled: Recalled, width: int, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "K P m"]:
-    """Pointers of one bank, cut into pieces as wide as a memory."""
-    if not recalled.pointing:
-        return like.new_zeros(len(recalled.memories[0].pointers), 0, width)
-    stacked = torch.stack([memory.pointers.to(like.device, non_blocking=True) for memory in recalled.pointing], 1)
-    return stacked.to(like.dtype).unflatten(-1, (-1, width)).flatten(1, 2)
+def _cells(alike: Sequence[Recalled], like: Float[Tensor, "B C H W"]) -> Float[Tensor, "R S m"]:
+    """The cells of the memories of banks of the same extent."""
+    memories, _, _ = _extent(alike[0])
+    grids = [memory.features for each in alike for memory in each.memories if memory.features is not None]
+    cells = to_tokens(torch.cat(_moved(grids, like.device))).to(like.dtype)
+    return _by_object(cells, len(alike), memories).flatten(1, 2)
+
+
+def _pointers(alike: Sequence[Recalled], width: int, like: Float[Tensor, "B C H W"]) -> Float[Tensor, "R P m"]:
+    """Pointers of banks of the same extent, cut into pieces as wide as a memory."""
+    _, pointers, objects = _extent(alike[0])
+    if not pointers:
+        return like.new_zeros(len(alike) * objects, 0, width)
+    vectors = [memory.pointers for each in alike for memory in each.pointing]
+    pieces = torch.cat(_moved(vectors, like.device)).to(like.dtype).unflatten(-1, (-1, width))
+    return _by_object(pieces, len(alike), pointers).flatten(1, 2)
+
+
+def _moved(parts: Iterable[Tensor], device: torch.device) -> list[Tensor]:
+    """All of them on a device."""
+    return [part if part.device == device else part.to(device, non_blocking=True) for part in parts]
+
+
+def _by_object(tokens: Float[Tensor, "BFK n m"], banks: int, frames: int) -> Float[Tensor, "BK F n m"]:
+    """Bank after bank, and in each of them frame after frame: brought together by object."""
+    return tokens.unflatten(0, (banks, frames, -1)).transpose(1, 2).flatten(0, 1)
 
 
 def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tensor:
@@ -126,13 +147,11 @@ def _valid(length: tuple[int, int], longest: tuple[int, int], rows: int) -> Tens
     return torch.cat(real).expand(rows, -1)
 
 
-def _agreed(
-    positions: Sequence[Float[Tensor, "1 _ m"]], tokens: Sequence[Tensor], length: int
-) -> Float[Tensor, "#R _ m"]:
-    """Positions of the tokens of all banks: a single row where they share them, a row per object elsewhere."""
+def _agreed(positions: Sequence[Float[Tensor, "1 _ m"]], sizes: Sequence[int], length: int) -> Float[Tensor, "#R _ m"]:
+    """Positions of the tokens of banks of so many objects: one row where all share them, a row per object elsewhere."""
     if all(part is positions[0] for part in positions):
         return positions[0]
-    rows = [part.expand(len(own), -1, -1) for part, own in zip(positions, tokens, strict=True)]
+    rows = [part.expand(size, -1, -1) for part, size in zip(positions, sizes, strict=True)]
     return _padded(rows, length)
 
 
