@@ -4,8 +4,9 @@ import torch
 from sam3_hf.tracker.norm import ChannelNorm
 
 
-@pytest.mark.parametrize("channels", [1, 4, 8, 9])
-def test_every_cell_is_normalised_whatever_the_layout(channels: int) -> None:
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("channels", [1, 4, 16, 17])
+def test_every_cell_is_normalised_whatever_the_layout(channels: int, learns: bool) -> None:
     torch.manual_seed(0)
     norm = ChannelNorm(channels, eps=1e-6).double()
     for parameter in norm.parameters():
@@ -16,8 +17,11 @@ def test_every_cell_is_normalised_whatever_the_layout(channels: int) -> None:
     expected = (grid - grid.mean(1, keepdim=True)) / spread * weight + bias
     norm.float()
     for layout in (torch.contiguous_format, torch.channels_last):
-        found = norm(grid.float().contiguous(memory_format=layout))
+        given = grid.float().contiguous(memory_format=layout)
+        with torch.set_grad_enabled(learns):
+            found = norm(given)
         torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=1e-5)
+        assert given.equal(grid.float())
 
 
 def test_it_learns_and_keeps_half_precision() -> None:
@@ -25,7 +29,8 @@ def test_it_learns_and_keeps_half_precision() -> None:
     norm(torch.randn(1, 4, 3, 3)).square().sum().backward()
     assert norm.weight.grad is not None
     assert norm.weight.grad.abs().sum() > 0
-    assert norm.bfloat16()(torch.randn(1, 4, 3, 3).bfloat16()).dtype == torch.bfloat16
+    with torch.no_grad():
+        assert norm.bfloat16()(torch.randn(1, 4, 3, 3).bfloat16()).dtype == torch.bfloat16
 
 
 def test_every_cell_is_normalised_on_its_own() -> None:
