@@ -51,7 +51,9 @@ def gather(detections: Detections, tracks: Tracks, searched: Collection[int]) ->
         tracks.score_logits,
         followed.any(-1).any(-1),
         *mask_iou(torch.cat([found, followed]), followed).split([len(found), len(followed)]),
-        _box_iou(detections.boxes_xyxy.float(), _relative_boxes(followed)),
+        _box_iou(detections.boxes_xyxy.float(), _relative_boxes(followed))
+        if len(found)
+        else found.new_zeros(0, len(followed)),
     )
     flat = torch.cat([column.float().flatten() for column in columns]).cpu().numpy()
     cuts = np.cumsum([column.numel() for column in columns])[:-1]
