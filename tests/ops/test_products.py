@@ -49,13 +49,33 @@ def test_a_scaled_product_is_rounded_once(shape: tuple[int, ...]) -> None:
     assert (ours == exact.bfloat16()).double().mean() > 0.99
 
 
-@pytest.mark.parametrize(("rows", "asked"), [(8, False), (256, True)])
-def test_a_small_product_does_not_wait_for_onednn(rows: int, asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rows", "dtype", "asked"), [(8, torch.float32, False), (512, torch.float32, True), (8, torch.bfloat16, True)]
+)
+def test_a_small_product_does_not_wait_for_onednn(
+    rows: int, dtype: torch.dtype, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     computes = mock.Mock(return_value=False)
     monkeypatch.setattr(products, "onednn_computes", computes)
-    inputs, weight = torch.randn(rows, 128), torch.randn(128, 128)
+    inputs, weight = torch.randn(rows, 128).to(dtype), torch.randn(128, 128).to(dtype)
     assert linear(inputs, weight).equal(F.linear(inputs, weight))
     assert computes.called == asked
+
+
+@pytest.mark.skipif(not ONEDNN, reason="this PyTorch has no oneDNN")
+@torch.no_grad()
+def test_onednn_is_given_weights_without_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With gaps, as every 32nd of the keys or one of several heads has them, it takes a thousand times as long.
+    given, multiply = [], torch.ops.mkldnn._linear_pointwise
+    operators = mock.Mock(_linear_pointwise=lambda *factors: (given.append(factors[1]), multiply(*factors))[1])
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    inputs, keys = torch.randn(700, 128), torch.randn(4000, 128)
+    many, wide = torch.randn(300, 3, 128)[:, 1], torch.randn(300, 130)[:, :128]
+    for weight in (keys[::32], many, wide, keys[:128].t()):
+        torch.testing.assert_close(linear(inputs, weight), inputs @ weight.t(), rtol=1e-4, atol=1e-4)
+    assert len(given) == 4
+    assert all(weight.is_contiguous() or weight.t().is_contiguous() for weight in given)
+    assert given[3].data_ptr() == keys.data_ptr()  # turned around, it has none, and is not copied
 
 
 def test_gradients_are_those_of_a_linear_layer() -> None:
