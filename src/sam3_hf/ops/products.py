@@ -18,7 +18,7 @@ from torch import Tensor
 
 # In float32, MKL is done with a product of so few multiplications before oneDNN has begun. In bfloat16 PyTorch knows
 # only oneDNN, and prepares longer for it.
-_SMALL = 2**22
+_SMALL = 3_000_000
 
 
 def linear(

@@ -13,22 +13,17 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from sam3_hf.configuration_sam3_tracker import Sam3TrackerMaskDecoderConfig
 from sam3_hf.layers.attention import padding_mask
 from sam3_hf.layers.norm import layer_norm
-from sam3_hf.ops.products import onednn_computes
 from sam3_hf.tracker.attention import ObjectAttention
 from sam3_hf.tracker.heads import Mlp
 from sam3_hf.tracker.rows import in_bands, per_object
 
 
 class Places(NamedTuple):
-    """What joins queries and keys in every layer: each token as it first was, and where each cell of the image is.
-
-    `mask` tells cells which tokens are real, `among` tells tokens: `None` where all are known to be.
-    """
+    """What joins queries and keys in every layer: each token as it first was, and where each cell of the image is."""
 
     tokens: Float[Tensor, "R T C"]
     image: Float[Tensor, "1 N C"]
     mask: Bool[Tensor, "R 1 1 T"]
-    among: Bool[Tensor, "R 1 1 T"] | None
 
 
 class BothWays(NamedTuple):
@@ -71,7 +66,7 @@ class TwoWayLayer(GradientCheckpointingLayer):
     def look_around(self, tokens: Float[Tensor, "R T C"], places: Places) -> Float[Tensor, "R T C"]:
         """Tokens of an object look at each other."""
         x = tokens + places.tokens
-        return tokens + self.self_attn(x, x, tokens, places.among).output
+        return tokens + self.self_attn(x, x, tokens, places.mask).output
 
 
 class FirstTwoWayLayer(TwoWayLayer):
@@ -80,7 +75,7 @@ class FirstTwoWayLayer(TwoWayLayer):
     def look_around(self, tokens: Float[Tensor, "R T C"], places: Places) -> Float[Tensor, "R T C"]:
         """Tokens, which are their own places still, give way to what they see."""
         # Parity: no residual here.
-        return self.self_attn(tokens, tokens, tokens, places.among).output
+        return self.self_attn(tokens, tokens, tokens, places.mask).output
 
 
 class TwoWayTransformer(nn.Module):
@@ -101,9 +96,7 @@ class TwoWayTransformer(nn.Module):
         positions: Float[Tensor, "1 N C"],
     ) -> BothWays:
         """Go through the layers; the image starts as one for all objects where no mask tells them apart."""
-        mask = padding_mask(valid)
-        # A look costs a CPU less than a mask; other devices would be waited for.
-        places = Places(prompt, positions, mask, None if onednn_computes(prompt) and valid.all() else mask)
+        places = Places(prompt, positions, padding_mask(valid))
         tokens = prompt
         for layer in self.layers:
             tokens, image = layer(tokens, image, places)
