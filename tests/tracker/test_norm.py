@@ -5,7 +5,7 @@ from sam3_hf.tracker.norm import ChannelNorm
 
 
 @pytest.mark.parametrize("learns", [False, True])
-@pytest.mark.parametrize("channels", [1, 4, 16, 17])
+@pytest.mark.parametrize("channels", [1, 4, 8, 9])
 def test_every_cell_is_normalised_whatever_the_layout(channels: int, learns: bool) -> None:
     torch.manual_seed(0)
     norm = ChannelNorm(channels, eps=1e-6).double()

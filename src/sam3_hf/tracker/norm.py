@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 # So few channels are normalised plane by plane: cell by cell, each would be a call of its own.
-_FEW = 16
+_FEW = 8
 
 
 class ChannelNorm(nn.LayerNorm):
