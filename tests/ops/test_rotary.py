@@ -54,6 +54,7 @@ def test_rows_are_turned_in_parts_or_together(room: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(rotary, "_AT_ONCE", room)
     with torch.no_grad():
         assert rotate(heads, table).equal(expected)
+        assert rotate(heads[:0], table).shape == (0, 3, 36, 16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -80,8 +80,8 @@ def rotate_in_place(heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None
 
 def _turn_into(output: Float[Tensor, "B K N D"], heads: Float[Tensor, "B K N D"], table: RotaryTable) -> None:
     """Turn a part after the other, so that what is made on the way stays small."""
-    turn = _turn_of(table)
-    parts, rows = -(-heads[0].numel() // _AT_ONCE), max(_AT_ONCE // heads[0].numel(), 1)
+    turn, size = _turn_of(table), max(heads[:1].numel(), 1)
+    parts, rows = -(-size // _AT_ONCE), max(_AT_ONCE // size, 1)
     for some, into in zip(heads.split(rows), output.split(rows), strict=True):
         for part in zip(some.chunk(parts, 2), turn.chunk(parts), into.chunk(parts, 2), strict=True):
             _turn_part(*part)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# So few channels are normalised plane by plane: cell by cell, each would be a call of its own.
+# So few channels are normalised plane by plane, in place, where nothing learns: cell by cell, each would be a call.
 _FEW = 8
 
 
