@@ -52,7 +52,7 @@ def test_a_scaled_product_is_rounded_once(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("rows", "dtype", "asked"), [(8, torch.float32, False), (256, torch.float32, True), (8, torch.bfloat16, True)]
 )
-def test_a_small_product_does_not_wait_for_onednn(
+def test_a_small_product_in_float32_does_not_wait_for_onednn(
     rows: int, dtype: torch.dtype, asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computes = mock.Mock(return_value=False)
@@ -67,8 +67,8 @@ def test_a_small_product_does_not_wait_for_onednn(
 def test_onednn_is_given_weights_without_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     # With gaps, as every 32nd of the keys or one of several heads has them, it takes a thousand times as long.
     given, multiply = [], torch.ops.mkldnn._linear_pointwise
-    operators = mock.Mock(_linear_pointwise=lambda *factors: (given.append(factors[1]), multiply(*factors))[1])
-    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    watched = mock.Mock(side_effect=lambda *factors: (given.append(factors[1]), multiply(*factors))[1])
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
     inputs, keys = torch.randn(700, 128), torch.randn(4000, 128)
     many, wide = torch.randn(300, 3, 128)[:, 1], torch.randn(300, 130)[:, :128]
     for weight in (keys[::32], many, wide, keys[:128].t()):
